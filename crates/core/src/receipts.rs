@@ -1,0 +1,380 @@
+//! Receipts: signed ratings that verify alone, from whoever signed them.
+//!
+//! A receipt embeds the provider's signed acceptance and, unless the task expired, its signed
+//! delivery. So nobody can rate a provider that never took the task on, and a third party needs
+//! nothing but the receipt itself. New receipts spread by gossip; peers that connect pull the ones
+//! they lack.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cid::Cid;
+use libp2p_identity::PeerId;
+use serde_bytes::ByteBuf;
+
+use crate::{
+    cx::{AfterStore, Cx, Purpose},
+    io::{Event, GossipId, Output, Protocol, RequestError, RequestToken, StoreTable, Topic, Verdict, Write},
+    limits::{
+        CLOCK_SKEW_MAX, OBJECT_IDS_MAX, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, PAGES_MAX, RECEIPT_LIFETIME, RECEIPTS_MAX,
+        RECEIPTS_PER_PAIR_MAX, REQUEST_BYTES_MAX,
+    },
+    time::UnixMillis,
+    units::Bps,
+    wire::{
+        Acceptance, Delivery, Network, Outcome, Rating, Signed, SignedError, TaskId,
+        requests::{ObjectsPage, ObjectsRequest},
+        signed::Verifier,
+        strict,
+    },
+};
+
+/// Every receipt held, with the indexes that bound and find them.
+#[derive(Debug, Default)]
+pub struct State {
+    by_cid: BTreeMap<Cid, Signed<Rating>>,
+    /// Provider → signer → (time, id), oldest first.
+    by_pair: BTreeMap<PeerId, BTreeMap<PeerId, BTreeSet<(UnixMillis, Cid)>>>,
+    /// One receipt per task and signer: the first.
+    by_task: BTreeMap<(PeerId, TaskId), Cid>,
+}
+
+/// What receipts takes in.
+pub enum In<'a> {
+    /// A record of the store.
+    Loaded(Vec<u8>),
+    /// One that this peer just signed, or that a requester handed it. Verified already. `after`
+    /// happens once it is stored.
+    Add { signed: Box<Signed<Rating>>, after: AfterStore },
+    /// A gossip frame on the receipts topic.
+    Gossip { from: PeerId, id: GossipId, data: &'a [u8] },
+    /// The first link to a peer came up.
+    Linked(PeerId),
+    /// The answer to a pull.
+    Response { peer: PeerId, page: u32, result: Result<Vec<u8>, RequestError> },
+}
+
+/// What receipts tells the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The evidence about this provider changed, and with it the weight of what it signed.
+    Changed(PeerId),
+}
+
+/// Why a rating is not a receipt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// The outer or an embedded envelope.
+    #[error(transparent)]
+    Envelope(#[from] SignedError),
+    /// The parts do not belong together.
+    #[error("the receipt contradicts itself: {0}")]
+    Contradiction(&'static str),
+}
+
+/// Check everything a receipt claims against what it embeds. Needs nothing else.
+pub fn verify(bytes: &[u8], network: &Network, verifier: &dyn Verifier) -> Result<Signed<Rating>, ReceiptError> {
+    let signed = Signed::<Rating>::open(bytes, network, verifier)?;
+    let rating = &signed.body;
+    if rating.outcome == Outcome::Other {
+        return Err(SignedError::Unknown("an outcome of a later version".into()).into());
+    }
+    let acceptance = Signed::<Acceptance>::open(&rating.acceptance, network, verifier)?;
+    let rules = [
+        (rating.provider != signed.signer, "it rates its own signer"),
+        (acceptance.signer == rating.provider, "the acceptance is not the provider's"),
+        (acceptance.body.requester == signed.signer, "the acceptance names another requester"),
+        (acceptance.body.task == rating.task, "the acceptance is for another task"),
+        (acceptance.body.skill == rating.skill, "the acceptance is for another skill"),
+    ];
+    if let Some((_, why)) = rules.into_iter().find(|(holds, _)| !holds) {
+        return Err(ReceiptError::Contradiction(why));
+    }
+    match &rating.delivery {
+        None if rating.outcome == Outcome::Expired => {
+            let due = acceptance.body.deadline;
+            if rating.at < due {
+                return Err(ReceiptError::Contradiction("it calls a task expired before its deadline"));
+            }
+            if rating.quality > Bps::ZERO || rating.timeliness > Bps::ZERO {
+                return Err(ReceiptError::Contradiction("it praises a task that never was delivered"));
+            }
+        }
+        None => return Err(ReceiptError::Contradiction("there is no delivery")),
+        Some(bytes) => {
+            let delivery = Signed::<Delivery>::open(bytes, network, verifier)?;
+            if delivery.body.outcome == Outcome::Other {
+                return Err(SignedError::Unknown("an outcome of a later version".into()).into());
+            }
+            let rules = [
+                (delivery.signer == rating.provider, "the delivery is not the provider's"),
+                (delivery.body.requester == signed.signer, "the delivery is for another requester"),
+                (delivery.body.task == rating.task, "the delivery is for another task"),
+                (delivery.body.acceptance == acceptance.cid, "the delivery belongs to another acceptance"),
+                (delivery.body.outcome == rating.outcome, "the delivery had another outcome"),
+                (matches!(rating.outcome, Outcome::Completed | Outcome::Failed), "such an outcome makes no receipt"),
+            ];
+            if let Some((_, why)) = rules.into_iter().find(|(holds, _)| !holds) {
+                return Err(ReceiptError::Contradiction(why));
+            }
+        }
+    }
+    Ok(signed)
+}
+
+impl State {
+    pub fn handle(&mut self, cx: &mut Cx<'_>, input: In<'_>) -> Vec<Note> {
+        let mut notes = Vec::new();
+        match input {
+            In::Loaded(bytes) => self.loaded(cx, &bytes),
+            In::Add { signed, after } => {
+                let frame = signed.bytes.clone();
+                let own = signed.signer == cx.me();
+                if self.by_cid.contains_key(&signed.cid) {
+                    cx.store(vec![write(&signed)], after);
+                } else {
+                    self.add(cx, &mut notes, *signed, after);
+                }
+                if own {
+                    cx.out.push(Output::Publish { topic: Topic::Receipts, data: frame });
+                }
+            }
+            In::Gossip { from, id, data } => self.gossip(cx, &mut notes, from, id, data),
+            In::Linked(peer) => pull(cx, peer, None, 0),
+            In::Response { peer, page, result } => self.response(cx, &mut notes, peer, page, result),
+        }
+        notes
+    }
+
+    /// Receipts about `provider`.
+    pub fn about(&self, provider: &PeerId) -> impl Iterator<Item = &Signed<Rating>> {
+        let signers = self.by_pair.get(provider).into_iter().flat_map(BTreeMap::values);
+        signers.flatten().filter_map(|(_, cid)| self.by_cid.get(cid))
+    }
+
+    /// Providers that `signer` has rated.
+    pub fn rated_by(&self, signer: &PeerId) -> Vec<PeerId> {
+        self.by_pair.iter().filter(|(_, signers)| signers.contains_key(signer)).map(|(peer, _)| *peer).collect()
+    }
+
+    /// Everybody there is evidence about.
+    pub fn providers(&self) -> impl Iterator<Item = &PeerId> {
+        self.by_pair.keys()
+    }
+
+    /// Whether the receipt of this id is held.
+    pub fn holds(&self, cid: &Cid) -> bool {
+        self.by_cid.contains_key(cid)
+    }
+
+    /// How many are held.
+    pub fn len(&self) -> usize {
+        self.by_cid.len()
+    }
+
+    /// A receipt by its id, as it travels.
+    pub fn serve(&self, cid: &Cid) -> Option<ByteBuf> {
+        self.by_cid.get(cid).map(|signed| ByteBuf::from(&signed.bytes[..]))
+    }
+
+    /// A page of receipts in the order of their ids, behind `after`.
+    pub fn page(&self, after: Option<Cid>) -> ObjectsPage {
+        let mut page = ObjectsPage { objects: Vec::new(), next: None };
+        let mut room = PAGE_BYTES_MAX;
+        let mut last = None;
+        for (cid, signed) in self.by_cid.iter().filter(|(cid, _)| after.is_none_or(|after| **cid > after)) {
+            if signed.bytes.len() > room || page.objects.len() >= PAGE_OBJECTS_MAX {
+                page.next = last;
+                return page;
+            }
+            room -= signed.bytes.len();
+            page.objects.push(ByteBuf::from(&signed.bytes[..]));
+            last = Some(*cid);
+        }
+        page
+    }
+
+    fn loaded(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
+        match verify(bytes, cx.shared.network(), cx.verifier()) {
+            Ok(signed) => _ = self.insert(cx, signed),
+            Err(error) => cx.warn(format!("a stored receipt was dropped: {error}")),
+        }
+    }
+
+    fn gossip(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, from: PeerId, id: GossipId, data: &[u8]) {
+        let signed = match verify(data, cx.shared.network(), cx.verifier()) {
+            Ok(signed) => signed,
+            Err(ReceiptError::Envelope(error)) => return cx.verdict_on_error(id, from, &error),
+            Err(error @ ReceiptError::Contradiction(_)) => {
+                cx.charge(from, format!("forwarded a wrong receipt: {error}"));
+                return cx.verdict(id, from, Verdict::Reject);
+            }
+        };
+        let held = self.by_cid.contains_key(&signed.cid);
+        let verdict =
+            if held || self.add(cx, notes, signed, AfterStore::Nothing) { Verdict::Accept } else { Verdict::Ignore };
+        cx.verdict(id, from, verdict);
+    }
+
+    fn response(
+        &mut self,
+        cx: &mut Cx<'_>,
+        notes: &mut Vec<Note>,
+        peer: PeerId,
+        page: u32,
+        result: Result<Vec<u8>, RequestError>,
+    ) {
+        let Ok(data) = result else { return };
+        let answer: ObjectsPage = match strict::decode(&data, REQUEST_BYTES_MAX) {
+            Ok(answer) => answer,
+            Err(error) => return cx.charge(peer, format!("malformed page of receipts: {error}")),
+        };
+        if answer.objects.len() > PAGE_OBJECTS_MAX {
+            return cx.charge(peer, "a page of receipts with too many objects");
+        }
+        for bytes in &answer.objects {
+            // Held ones are recognised by their id, before any signature is checked.
+            if self.by_cid.contains_key(&crate::wire::signed::cid_of(bytes)) {
+                continue;
+            }
+            match verify(bytes, cx.shared.network(), cx.verifier()) {
+                Ok(signed) => _ = self.add(cx, notes, signed, AfterStore::Nothing),
+                Err(ReceiptError::Envelope(SignedError::Unknown(_) | SignedError::Limits)) => {}
+                Err(error) => return cx.charge(peer, format!("served a wrong receipt: {error}")),
+            }
+        }
+        if let Some(next) = answer.next.filter(|_| page + 1 < PAGES_MAX) {
+            pull(cx, peer, Some(next), page + 1);
+        }
+    }
+
+    /// Take a verified receipt in and write it to the store. False when it is a second one for its
+    /// task, too old, or from the future.
+    fn add(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, signed: Signed<Rating>, after: AfterStore) -> bool {
+        let rating = &signed.body;
+        let too_old = rating.at + RECEIPT_LIFETIME < cx.now.unix;
+        if too_old || rating.at > cx.now.unix + CLOCK_SKEW_MAX {
+            cx.shared.counters.expired += 1;
+            cx.finish(after);
+            return false;
+        }
+        let (provider, signer, task) = (rating.provider, signed.signer, rating.task);
+        let mut writes = vec![write(&signed)];
+        let Some(evicted) = self.insert(cx, signed) else {
+            cx.shared.counters.replays += 1;
+            cx.finish(after);
+            return false;
+        };
+        for gone in evicted {
+            writes.push(Write { table: StoreTable::Receipts, key: gone.cid.to_bytes(), value: None });
+            notes.push(Note::Changed(gone.body.provider));
+        }
+        cx.store(writes, after);
+        cx.event(Event::Receipt { provider, signer, task });
+        notes.push(Note::Changed(provider));
+        true
+    }
+
+    /// Index a receipt and make room. None when it is not the first for its task.
+    fn insert(&mut self, cx: &mut Cx<'_>, signed: Signed<Rating>) -> Option<Vec<Signed<Rating>>> {
+        let (provider, signer, cid) = (signed.body.provider, signed.signer, signed.cid);
+        let task = (signer, signed.body.task);
+        if self.by_task.contains_key(&task) || self.would_go_at_once(&signed) {
+            return None;
+        }
+        self.by_task.insert(task, cid);
+        self.by_pair.entry(provider).or_default().entry(signer).or_default().insert((signed.body.at, cid));
+        self.by_cid.insert(cid, signed);
+        cx.touch(provider);
+
+        let mut evicted = Vec::new();
+        let pair = &self.by_pair[&provider][&signer];
+        if pair.len() > RECEIPTS_PER_PAIR_MAX
+            && let Some((_, oldest)) = pair.first().copied()
+        {
+            evicted.push(oldest);
+        }
+        if self.by_cid.len() - evicted.len() > RECEIPTS_MAX {
+            evicted.extend(self.oldest_of_the_most_rated(&cx.me()));
+        }
+        Some(evicted.iter().filter_map(|cid| self.remove(cid)).collect())
+    }
+
+    /// Older than every one of its pair's, of which there are as many as may be: taking it in would
+    /// only evict it again, and spread it each time.
+    fn would_go_at_once(&self, signed: &Signed<Rating>) -> bool {
+        let signers = self.by_pair.get(&signed.body.provider);
+        signers.and_then(|signers| signers.get(&signed.signer)).is_some_and(|pair| {
+            pair.len() >= RECEIPTS_PER_PAIR_MAX
+                && pair.first().is_some_and(|oldest| (signed.body.at, signed.cid) < *oldest)
+        })
+    }
+
+    /// The oldest one about the provider with the most, but none that this peer signed itself.
+    fn oldest_of_the_most_rated(&self, me: &PeerId) -> Option<Cid> {
+        let others = |signers: &BTreeMap<PeerId, BTreeSet<_>>| -> usize {
+            signers.iter().filter(|(signer, _)| *signer != me).map(|(_, pair)| pair.len()).sum()
+        };
+        let signers = self.by_pair.values().max_by_key(|signers| others(signers))?;
+        let oldest = signers.iter().filter(|(signer, _)| *signer != me).filter_map(|(_, pair)| pair.first());
+        oldest.min().map(|(_, cid)| *cid)
+    }
+
+    fn remove(&mut self, cid: &Cid) -> Option<Signed<Rating>> {
+        let signed = self.by_cid.remove(cid)?;
+        let (provider, signer) = (signed.body.provider, signed.signer);
+        self.by_task.remove(&(signer, signed.body.task));
+        if let Some(signers) = self.by_pair.get_mut(&provider) {
+            if let Some(pair) = signers.get_mut(&signer) {
+                pair.remove(&(signed.body.at, *cid));
+            }
+            signers.retain(|_, pair| !pair.is_empty());
+            if signers.is_empty() {
+                self.by_pair.remove(&provider);
+            }
+        }
+        Some(signed)
+    }
+}
+
+fn write(signed: &Signed<Rating>) -> Write {
+    Write { table: StoreTable::Receipts, key: signed.cid.to_bytes(), value: Some(signed.bytes.to_vec()) }
+}
+
+fn pull(cx: &mut Cx<'_>, peer: PeerId, after: Option<Cid>, page: u32) {
+    let request = strict::encode(&ObjectsRequest::Receipts { after });
+    cx.request(peer, Protocol::Objects, request, Purpose::Receipts { peer, page });
+}
+
+/// Answer an `objects/1` request from receipts and whatever `other` finds.
+pub fn answer(
+    state: &State,
+    cx: &mut Cx<'_>,
+    peer: PeerId,
+    token: RequestToken,
+    data: &[u8],
+    other: impl Fn(&Cid) -> Option<ByteBuf>,
+) {
+    let request: ObjectsRequest = match strict::decode(data, REQUEST_BYTES_MAX) {
+        Ok(request) => request,
+        Err(error) => return cx.refuse(peer, token, format!("malformed objects request: {error}")),
+    };
+    let page = match request {
+        ObjectsRequest::Get(cids) if cids.len() > OBJECT_IDS_MAX => {
+            return cx.refuse(peer, token, "asked for too many objects at once");
+        }
+        ObjectsRequest::Get(cids) => {
+            let mut room = PAGE_BYTES_MAX;
+            let found = cids.iter().filter_map(|cid| other(cid).or_else(|| state.serve(cid)));
+            let objects = found
+                .take_while(|bytes| {
+                    let fits = bytes.len() <= room;
+                    room = room.saturating_sub(bytes.len());
+                    fits
+                })
+                .collect();
+            ObjectsPage { objects, next: None }
+        }
+        ObjectsRequest::Receipts { after } => state.page(after),
+    };
+    cx.respond(token, strict::encode(&page));
+}

@@ -1,0 +1,10 @@
+//! End to end with real processes: a relay, peers, and peers that do not keep to the rules.
+
+mod crowd;
+mod dht;
+mod exchange;
+mod hostile;
+mod joining;
+mod program;
+mod standing;
+mod stranger;
