@@ -54,6 +54,11 @@ impl State {
         }
     }
 
+    /// How many were ever charged, and are remembered.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// Whether `peer` is refused now.
     pub fn is_quarantined(&self, peer: &PeerId, now: Time) -> bool {
         self.records.get(peer).and_then(|record| record.until).is_some_and(|until| now < until.mono)

@@ -103,6 +103,11 @@ impl Shared {
         &self.config.network
     }
 
+    /// Requests of ours that wait for an answer.
+    pub fn requests_waiting(&self) -> usize {
+        self.requests.len()
+    }
+
     /// What the request was for; each is answered once.
     pub fn take_request(&mut self, id: RequestId) -> Option<Purpose> {
         self.requests.remove(&id)

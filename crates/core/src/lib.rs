@@ -13,6 +13,8 @@ mod agents;
 mod conduct;
 pub mod config;
 mod cx;
+#[doc(hidden)]
+pub mod inspect;
 pub mod io;
 pub mod limits;
 mod links;

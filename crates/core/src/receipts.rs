@@ -151,6 +151,16 @@ impl State {
         signers.flatten().filter_map(|(_, cid)| self.by_cid.get(cid))
     }
 
+    /// Every receipt held.
+    pub fn all(&self) -> impl Iterator<Item = &Signed<Rating>> {
+        self.by_cid.values()
+    }
+
+    /// The most that are held of one signer about one provider.
+    pub fn largest_pair(&self) -> usize {
+        self.by_pair.values().flat_map(BTreeMap::values).map(BTreeSet::len).max().unwrap_or(0)
+    }
+
     /// Providers that `signer` has rated.
     pub fn rated_by(&self, signer: &PeerId) -> Vec<PeerId> {
         self.by_pair.iter().filter(|(_, signers)| signers.contains_key(signer)).map(|(peer, _)| *peer).collect()

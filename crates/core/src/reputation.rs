@@ -115,6 +115,11 @@ impl State {
         self.due
     }
 
+    /// How many peers were seen to fail, and are remembered.
+    pub fn failures(&self) -> usize {
+        self.failures.len()
+    }
+
     /// Trust in `peer`, with what it rests on.
     pub fn view(&self, peer: &PeerId) -> TrustView {
         self.scores.get(peer).cloned().unwrap_or_else(|| TrustView { score: FLOOR, ..TrustView::default() })

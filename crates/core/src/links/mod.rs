@@ -86,6 +86,17 @@ struct Dial {
     reason: Option<String>,
 }
 
+/// How much is held.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Dials under way, upgrades included.
+    pub dials: usize,
+    pub dials_remembered: usize,
+    pub heard: usize,
+    /// Of peers without a link.
+    pub upgrades_remembered: usize,
+}
+
 /// What links takes in.
 pub enum In<'a> {
     Start,
@@ -235,6 +246,16 @@ impl State {
     /// Whether any link to `peer` stands.
     pub fn is_linked(&self, peer: &PeerId) -> bool {
         self.peers.contains_key(peer)
+    }
+
+    /// How much is held, for [`crate::inspect`].
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            dials: self.dials_under_way() + self.upgrades_under_way(),
+            dials_remembered: self.dials.len(),
+            heard: self.heard.len(),
+            upgrades_remembered: self.upgrades.keys().filter(|peer| !self.peers.contains_key(peer)).count(),
+        }
     }
 
     /// Everybody with a link.

@@ -130,6 +130,16 @@ impl Node {
         out
     }
 
+    /// For [`crate::inspect`].
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// For [`crate::inspect`]: queries under way.
+    pub(crate) fn queries(&self) -> usize {
+        self.queries.len()
+    }
+
     /// When [`Input::Tick`] is due next.
     pub fn next_deadline(&self) -> Option<Time> {
         self.deadline

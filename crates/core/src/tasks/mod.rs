@@ -207,6 +207,11 @@ impl State {
         if task.created < self.awake.unix { self.awake.mono + requester::CATCH_UP } else { Time::default() }
     }
 
+    /// Every task: its id, direction, other side and state.
+    pub fn states(&self) -> impl Iterator<Item = (TaskId, Direction, PeerId, TaskState)> {
+        self.tasks.values().map(|task| (task.id, task.direction, task.peer, task.state))
+    }
+
     /// Tasks of others that take up a slot here.
     pub fn slots_taken(&self) -> u32 {
         let open = |task: &&Task| task.direction == Direction::In && !task.state.is_final();
