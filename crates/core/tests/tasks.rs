@@ -150,6 +150,9 @@ fn a_canceled_task_leaves_the_inbox_and_a_late_answer_changes_nothing() {
     assert!(!world.task(0, task).waiting_for_peer);
     let again = world.command(1, Command::Answer { task, output: "really".into() });
     assert!(matches!(again, Err(CommandError::WrongState { .. })), "{again:?}");
+    let ends = |event: &&Event| matches!(event, Event::Task { state, .. } if state.is_final());
+    let ends: Vec<_> = world.peers[1].events.iter().filter(ends).collect();
+    assert_eq!(ends.len(), 1, "what has ended does not end again: {ends:?}");
 }
 
 #[test]

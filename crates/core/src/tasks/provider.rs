@@ -204,13 +204,13 @@ impl State {
         self.enqueue(cx, id, Step::Deliver);
     }
 
-    /// The requester did not want it any more, or it came after the deadline.
+    /// The requester did not want it any more, or it came after the deadline. For this side the task has ended
+    /// already, and stays as it ended.
     pub(super) fn delivered_too_late(&mut self, cx: &mut Cx<'_>, id: TaskId) {
         if let Some(task) = self.tasks.get_mut(&id) {
             task.problem =
                 Some("the requester had withdrawn it, or its deadline had passed, when the answer came".into());
         }
-        self.set_state(cx, id, TaskState::Canceled);
         self.acknowledged(cx, id);
     }
 
