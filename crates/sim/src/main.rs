@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use mycomesh_sim::{
+    gossip::PeerNo,
     report::Report,
     scenario::{NODES_MAX, NODES_MIN, Scenario},
     world::World,
@@ -33,6 +34,9 @@ enum Command {
         /// The seed; the scenario's own where none is given.
         #[arg(long)]
         seed: Option<u64>,
+        /// Print everything that this peer tells its owner, on standard error.
+        #[arg(long, value_name = "PEER")]
+        watch: Option<u32>,
         /// Print JSON only.
         #[arg(long)]
         json: bool,
@@ -64,7 +68,7 @@ struct What {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run { what, seed, json } => run(&what, seed, json),
+        Command::Run { what, seed, watch, json } => run(&what, seed, watch, json),
         Command::Sweep { what, seeds, threads } => sweep(&what, &seeds, threads),
         Command::List => list(),
     };
@@ -74,12 +78,17 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(what: &What, seed: Option<u64>, json: bool) -> Result<ExitCode, String> {
+fn run(what: &What, seed: Option<u64>, watch: Option<u32>, json: bool) -> Result<ExitCode, String> {
     let (scenario, nodes) = what.find()?;
     let seed = seed.unwrap_or(scenario.seed);
     let began = Instant::now();
-    let report = World::new(scenario, nodes, seed).run();
+    let mut world = World::new(scenario, nodes, seed);
+    if let Some(peer) = watch {
+        world.watch(PeerNo(peer));
+    }
+    let report = world.run();
     let took = began.elapsed();
+    report.watched.iter().for_each(|line| eprintln!("{line}"));
     println!("{}", report.to_json());
     if !json {
         let (events, inputs) = (per_second(report.events, took), per_second(report.inputs, took));

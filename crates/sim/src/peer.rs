@@ -103,6 +103,8 @@ pub(crate) struct Books {
     pub(crate) reservations: BTreeMap<PeerNo, Reservation>,
     /// Dials under way that are not for a better connection.
     pub(crate) dialling: BTreeSet<PeerId>,
+    /// When the last write is on disk.
+    pub(crate) written: Micros,
     last_number: u64,
 }
 

@@ -33,6 +33,9 @@ pub struct Report {
     pub checkers: BTreeMap<&'static str, Figures>,
     /// What is wrong, if anything is.
     pub violation: Option<Violation>,
+    /// What the watched peer told its owner.
+    #[serde(skip)]
+    pub watched: Vec<String>,
 }
 
 /// What happened, in figures.

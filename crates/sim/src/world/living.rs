@@ -60,6 +60,7 @@ impl World {
         let first = Micros(self.rng.gossip.below(HEARTBEAT.0));
         self.queue.push(self.now + first, Event::Heartbeat { peer: no, life });
         self.observe(&Observation::Started { peer: no });
+        self.write_down(no, || "starts".into());
     }
 
     /// A peer's process ends without a word of its own. `silent`: its machine goes with it, so that nobody is told;
@@ -69,6 +70,7 @@ impl World {
             return;
         }
         self.observe(&Observation::Stopping { peer: no, forgets });
+        self.write_down(no, || format!("stops (silent: {silent}, forgets: {forgets})"));
         let links: Vec<LinkNo> = self.peer(no).links.values().flatten().copied().collect();
         self.peer_mut(no).stop(silent);
         if forgets {

@@ -36,6 +36,8 @@ use crate::{
 
 /// Inputs that one event may lead to at once; more means that a node and its driver talk in circles.
 const INPUTS_AT_ONCE_MAX: u32 = 100_000;
+/// Lines written down about a watched peer.
+const WATCHED_LINES_MAX: usize = 100_000;
 /// How long a write takes to reach the disk.
 const STORE: [u64; 2] = [200, 3_000];
 /// How long a job of the skill `echo` takes.
@@ -64,6 +66,9 @@ pub struct World {
     inputs: VecDeque<(PeerNo, Input)>,
     events: u64,
     inputs_handled: u64,
+    /// Whose events are written down, and what was.
+    watched: Option<PeerNo>,
+    log: Vec<String>,
 }
 
 impl World {
@@ -95,12 +100,19 @@ impl World {
             inputs: VecDeque::new(),
             events: 0,
             inputs_handled: 0,
+            watched: None,
+            log: Vec::new(),
         };
         world.plan_starts();
         world.plan_faults();
         world.plan_workload();
         world.plan_audits();
         world
+    }
+
+    /// Write down what this peer tells its owner, for the report.
+    pub fn watch(&mut self, peer: PeerNo) {
+        self.watched = Some(peer);
     }
 
     /// Let everything happen, and judge it.
@@ -146,6 +158,7 @@ impl World {
             tally: self.tally,
             checkers: figures,
             violation: self.violation,
+            watched: self.log,
         }
     }
 
@@ -328,8 +341,12 @@ impl World {
             Output::ClosePeer { peer } => self.close_peer(no, peer),
             Output::CheckLinks => self.check_links(no),
             Output::Store { id, writes } => {
-                let life = self.peer(no).life;
                 let due = self.now + Micros(self.rng.network.between(STORE[0], STORE[1]));
+                let peer = self.peer_mut(no);
+                // One after the other, as a store writes.
+                let due = due.max(peer.books.written);
+                peer.books.written = due;
+                let life = peer.life;
                 self.queue.push(due, Event::Stored { peer: no, life, id, writes });
             }
             Output::RunJob { task, input, .. } => {
@@ -350,6 +367,7 @@ impl World {
     }
 
     fn on_event(&mut self, no: PeerNo, told: &Told) {
+        self.write_down(no, || format!("{told:?}"));
         if let Told::Task { task, incoming, skill, state, .. } = told {
             self.on_task(no, *task, *incoming, skill, *state);
         }
@@ -361,6 +379,14 @@ impl World {
         let id = CommandId(peer.books.number());
         peer.errands.insert(id, errand);
         self.tell(no, Input::Command { id, command });
+    }
+
+    /// A line about the peer that is watched.
+    pub(crate) fn write_down(&mut self, no: PeerNo, line: impl FnOnce() -> String) {
+        if self.watched == Some(no) && self.log.len() < WATCHED_LINES_MAX {
+            let at = self.now.as_millis();
+            self.log.push(format!("{at} ms: {}", line()));
+        }
     }
 
     // --- checkers ----------------------------------------------------------------------------
