@@ -15,6 +15,7 @@ use crate::{
         Verdict, Write,
     },
     limits::{LOG_ENTRIES_MAX, REQUESTS_MAX},
+    rates::{Evidence, Kind, Rates, Taken},
     snapshot::{Counters, LogEntry},
     tasks::Step,
     time::Now,
@@ -44,6 +45,8 @@ pub struct Shared {
     pub touched: BTreeSet<PeerId>,
     /// Violations seen in this input, charged at its end.
     pub charges: Vec<(PeerId, String)>,
+    /// How often every peer did what.
+    pub rates: Rates,
     key: Keypair,
     verifier: Box<dyn Verifier>,
     rng: ChaCha8Rng,
@@ -90,6 +93,7 @@ impl Shared {
             loud: false,
             touched: BTreeSet::new(),
             charges: Vec::new(),
+            rates: Rates::default(),
             key,
             verifier,
             rng: ChaCha8Rng::from_seed(seed),
@@ -139,9 +143,10 @@ impl Cx<'_> {
         &*self.shared.verifier
     }
 
-    /// Send a request, unless too many wait already.
+    /// Send a request, unless too many wait already or `peer` had so many of late that it would refuse it.
     pub fn request(&mut self, peer: PeerId, protocol: Protocol, data: Vec<u8>, purpose: Purpose) -> bool {
-        if self.shared.requests.len() >= REQUESTS_MAX {
+        let asking = Kind::Asking(protocol);
+        if self.shared.requests.len() >= REQUESTS_MAX || !self.within_rate(peer, asking, Evidence::FirstHand(None)) {
             return false;
         }
         let id = RequestId(self.shared.number());
@@ -214,6 +219,16 @@ impl Cx<'_> {
     /// Charge a violation to `peer`; conduct acts on it at the end of this input.
     pub fn charge(&mut self, peer: PeerId, what: impl Into<String>) {
         self.shared.charges.push((peer, what.into()));
+    }
+
+    /// Whether `peer` may do this once more; who goes on although it may not is charged.
+    pub fn within_rate(&mut self, peer: PeerId, kind: Kind, evidence: Evidence) -> bool {
+        match self.shared.rates.take(self.now, peer, kind, evidence) {
+            Taken::Within => return true,
+            Taken::Above => {}
+            Taken::Violation => self.charge(peer, kind.too_often()),
+        }
+        false
     }
 
     /// The verdict on a gossip frame, counted.

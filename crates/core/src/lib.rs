@@ -18,6 +18,7 @@ pub mod limits;
 mod links;
 mod node;
 mod presence;
+mod rates;
 mod receipts;
 mod reputation;
 pub mod snapshot;
@@ -30,5 +31,6 @@ pub mod wire;
 
 pub use config::{Config, Profile};
 pub use node::Node;
+pub use rates::Rate;
 pub use receipts::{ReceiptError, verify as verify_receipt};
 pub use reputation::{BALANCED, FLOOR, Profile as TrustProfile, weighted};

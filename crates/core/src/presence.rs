@@ -13,12 +13,14 @@ use multiaddr::Multiaddr;
 use serde_bytes::ByteBuf;
 
 use crate::{
+    conduct,
     cx::{Cx, Purpose},
     io::{Event, GossipId, Output, Protocol, RequestError, RequestToken, Topic, Verdict},
     limits::{
         CLOCK_SKEW_MAX, OFFLINE_KEPT, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, PAGES_MAX, PEERS_MAX, PRESENCE_TTL_HIDDEN,
         PRESENCE_TTL_INTERVALS, PRESENCE_TTL_MAX, PRESENCES_PER_SECOND_MAX, REQUEST_BYTES_MAX,
     },
+    rates::{Evidence, Kind},
     time::{Millis, Time, UnixMillis},
     wire::{
         Availability, Card, Presence, Signed, SignedError,
@@ -67,6 +69,10 @@ pub struct Known {
     pub heard: UnixMillis,
     renewed: Time,
     fresh_until: Time,
+    /// When it was first heard of.
+    first: Time,
+    /// Whether it told this peer itself, on a link of its own.
+    first_hand: bool,
     /// Set while it counts as online.
     online: bool,
     /// Since when it counts as offline.
@@ -88,11 +94,11 @@ pub enum In<'a> {
     /// The first link to a peer came up.
     Linked { peer: PeerId, card: Option<&'a Signed<Card>> },
     /// A gossip frame on the presence topic.
-    Gossip { from: PeerId, id: GossipId, data: &'a [u8] },
+    Gossip { from: PeerId, id: GossipId, data: &'a [u8], conduct: &'a conduct::State },
     /// A `presence/1` request.
     Request { peer: PeerId, token: RequestToken, data: &'a [u8], cards: &'a BTreeMap<Cid, Signed<Card>> },
     /// The answer to one of ours.
-    Response { peer: PeerId, page: u32, result: Result<Vec<u8>, RequestError> },
+    Response { peer: PeerId, page: u32, result: Result<Vec<u8>, RequestError>, conduct: &'a conduct::State },
     /// A deadline may have passed; here is what this peer would say of itself.
     Tick(Facts),
     /// The page was hidden or shown.
@@ -121,9 +127,11 @@ impl State {
         let mut notes = Vec::new();
         match input {
             In::Linked { peer, card } => self.pull(cx, peer, None, 0, card),
-            In::Gossip { from, id, data } => self.gossip(cx, &mut notes, from, id, data),
+            In::Gossip { from, id, data, conduct } => self.gossip(cx, &mut notes, from, id, data, conduct),
             In::Request { peer, token, data, cards } => self.request(cx, &mut notes, peer, token, data, cards),
-            In::Response { peer, page, result } => self.response(cx, &mut notes, peer, page, result),
+            In::Response { peer, page, result, conduct } => {
+                self.response(cx, &mut notes, peer, page, result, conduct);
+            }
             In::Tick(facts) => self.tick(cx, facts),
             In::Hidden(hidden) => {
                 self.own.hidden = hidden;
@@ -167,11 +175,13 @@ impl State {
         }
         let now = cx.now.mono;
         let changed = self.own.said.as_ref() != Some(&facts);
-        let settled = self.own.made.is_none_or(|made| now >= made + CHANGE_GAP);
-        if changed && !settled {
-            self.own.due = Some(self.own.made.unwrap_or(now) + CHANGE_GAP);
-        } else if changed || self.own.due.is_none_or(|due| now >= due) {
-            self.publish(cx, facts, false);
+        if !changed && self.own.due.is_some_and(|due| now < due) {
+            return;
+        }
+        // Whatever the reason: who signs more often than this is taken for a spammer.
+        match self.own.made.map(|made| made + CHANGE_GAP) {
+            Some(settled) if now < settled => self.own.due = Some(settled),
+            _ => self.publish(cx, facts, false),
         }
     }
 
@@ -221,43 +231,101 @@ impl State {
 
     // --- others' -----------------------------------------------------------------------------
 
-    fn gossip(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, from: PeerId, id: GossipId, data: &[u8]) {
+    fn gossip(
+        &mut self,
+        cx: &mut Cx<'_>,
+        notes: &mut Vec<Note>,
+        from: PeerId,
+        id: GossipId,
+        data: &[u8],
+        conduct: &conduct::State,
+    ) {
         let signed = match cx.open::<Presence>(data) {
             Ok(signed) => signed,
             Err(error) => return cx.verdict_on_error(id, from, &error),
         };
+        if conduct.is_quarantined(&signed.signer, cx.now.mono) {
+            cx.shared.counters.quarantined_objects += 1;
+            return cx.verdict(id, from, Verdict::Ignore);
+        }
         let verdict = match self.take(cx, notes, from, signed) {
             // One that came by request first must still travel on by gossip.
             Taken::New | Taken::Held => Verdict::Accept,
-            Taken::Old | Taken::OutOfTime | Taken::Own => Verdict::Ignore,
+            Taken::Old | Taken::OutOfTime | Taken::Own | Taken::TooOften => Verdict::Ignore,
         };
         cx.verdict(id, from, verdict);
     }
 
+    /// Take in what came unasked, by gossip or pushed: its signer has to keep to its rate.
     fn take(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, from: PeerId, signed: Signed<Presence>) -> Taken {
         let peer = signed.signer;
-        if peer == cx.me() {
+        let taken = self.judge(cx, &signed);
+        let first_hand = peer == from;
+        // What others play again costs its signer nothing, or they could make it fall silent here.
+        let counts = taken == Taken::New || (first_hand && matches!(taken, Taken::Old | Taken::OutOfTime));
+        let evidence = Evidence::of(peer, from, signed.body.issued);
+        let stranger = taken == Taken::New && !first_hand && !self.known.contains_key(&peer);
+        if (counts && !cx.within_rate(peer, Kind::Presence, evidence))
+            || (stranger && !cx.within_rate(from, Kind::Newcomer, Evidence::FirstHand(None)))
+        {
+            cx.shared.counters.excess_objects += 1;
+            return Taken::TooOften;
+        }
+        match taken {
+            Taken::New => self.adopt(cx, notes, from, signed),
+            Taken::Old => cx.shared.counters.replays += 1,
+            Taken::OutOfTime => cx.shared.counters.expired += 1,
+            Taken::Held | Taken::Own | Taken::TooOften => {}
+        }
+        taken
+    }
+
+    /// Take in one of a page that this peer asked for. The page bounds how many there are, and the signer
+    /// has no part in it.
+    fn pulled(
+        &mut self,
+        cx: &mut Cx<'_>,
+        notes: &mut Vec<Note>,
+        from: PeerId,
+        signed: Signed<Presence>,
+        conduct: &conduct::State,
+    ) {
+        if conduct.is_quarantined(&signed.signer, cx.now.mono) {
+            cx.shared.counters.quarantined_objects += 1;
+            return;
+        }
+        match self.judge(cx, &signed) {
+            Taken::New => self.adopt(cx, notes, from, signed),
+            Taken::Old => cx.shared.counters.replays += 1,
+            Taken::OutOfTime => cx.shared.counters.expired += 1,
+            Taken::Held | Taken::Own | Taken::TooOften => {}
+        }
+    }
+
+    fn judge(&self, cx: &Cx<'_>, signed: &Signed<Presence>) -> Taken {
+        if signed.signer == cx.me() {
             return Taken::Own;
         }
         let presence = &signed.body;
         let skewed = presence.issued > cx.now.unix + CLOCK_SKEW_MAX;
         let stale = presence.issued + presence.ttl + CLOCK_SKEW_MAX < cx.now.unix;
         if skewed || stale || presence.ttl > PRESENCE_TTL_MAX {
-            cx.shared.counters.expired += 1;
             return Taken::OutOfTime;
         }
-        if let Some(known) = self.known.get(&peer) {
-            if known.signed.bytes == signed.bytes {
-                return Taken::Held;
-            }
-            if known.signed.body.seq >= presence.seq {
-                cx.shared.counters.replays += 1;
-                return Taken::Old;
-            }
-        } else if self.known.len() >= PEERS_MAX {
+        match self.known.get(&signed.signer) {
+            Some(known) if known.signed.bytes == signed.bytes => Taken::Held,
+            Some(known) if known.signed.body.seq >= presence.seq => Taken::Old,
+            _ => Taken::New,
+        }
+    }
+
+    /// Take in one that is news.
+    fn adopt(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, from: PeerId, signed: Signed<Presence>) {
+        let peer = signed.signer;
+        let presence = &signed.body;
+        if !self.known.contains_key(&peer) && self.known.len() >= PEERS_MAX {
             self.evict(cx);
         }
-
         let was_online = self.known.get(&peer).is_some_and(|known| known.online);
         let is_online = !presence.goodbye;
         if let Some(cid) = presence.card.filter(|_| is_online) {
@@ -284,12 +352,19 @@ impl State {
         }
         let now = cx.now.mono;
         let fresh_until = now + presence.ttl;
-        self.known.insert(
-            peer,
-            Known { signed, heard: cx.now.unix, renewed: now, fresh_until, online: is_online, offline_since: now },
-        );
+        let before = self.known.get(&peer);
+        let known = Known {
+            signed,
+            heard: cx.now.unix,
+            renewed: now,
+            fresh_until,
+            first: before.map_or(now, |before| before.first),
+            first_hand: peer == from || before.is_some_and(|before| before.first_hand),
+            online: is_online,
+            offline_since: now,
+        };
+        self.known.insert(peer, known);
         cx.touch(peer);
-        Taken::New
     }
 
     fn expire(&mut self, cx: &mut Cx<'_>) {
@@ -313,9 +388,15 @@ impl State {
         }
     }
 
-    /// Make room: offline ones first, then whoever was heard of least recently.
+    /// Make room: offline ones first, the longest silent before others; then the newest of those that were
+    /// only heard of. Identities cost nothing, so a flood of new ones must push out itself, and nobody who
+    /// has been here or has a link.
     fn evict(&mut self, cx: &mut Cx<'_>) {
-        let victim = self.known.iter().min_by_key(|(_, known)| (known.online, known.renewed)).map(|(peer, _)| *peer);
+        let rank = |known: &Known| match known.online {
+            false => (false, false, known.renewed.0),
+            true => (true, known.first_hand, u64::MAX - known.first.0),
+        };
+        let victim = self.known.iter().min_by_key(|(_, known)| rank(known)).map(|(peer, _)| *peer);
         if let Some(peer) = victim
             && let Some(known) = self.known.remove(&peer)
         {
@@ -403,6 +484,7 @@ impl State {
         peer: PeerId,
         page: u32,
         result: Result<Vec<u8>, RequestError>,
+        conduct: &conduct::State,
     ) {
         let data = match result {
             Ok(data) => data,
@@ -427,7 +509,7 @@ impl State {
         for bytes in &answer.objects {
             if crate::wire::signed::peek_kind(bytes) == Some(crate::wire::Kind::Presence) {
                 match cx.open::<Presence>(bytes) {
-                    Ok(signed) => _ = self.take(cx, notes, peer, signed),
+                    Ok(signed) => self.pulled(cx, notes, peer, signed, conduct),
                     Err(SignedError::Unknown(_) | SignedError::Limits) => {}
                     Err(error) => wrong = Some(error),
                 }
@@ -455,4 +537,6 @@ enum Taken {
     OutOfTime,
     /// This peer's own.
     Own,
+    /// Its signer, or who forwarded it, is above its rate.
+    TooOften,
 }

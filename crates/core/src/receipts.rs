@@ -5,20 +5,22 @@
 //! nothing but the receipt itself. New receipts spread by gossip; peers that connect pull the ones
 //! they lack.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cid::Cid;
 use libp2p_identity::PeerId;
 use serde_bytes::ByteBuf;
 
 use crate::{
+    conduct,
     cx::{AfterStore, Cx, Purpose},
     io::{Event, GossipId, Output, Protocol, RequestError, RequestToken, StoreTable, Topic, Verdict, Write},
     limits::{
         CLOCK_SKEW_MAX, OBJECT_IDS_MAX, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, PAGES_MAX, RECEIPT_LIFETIME, RECEIPTS_MAX,
-        RECEIPTS_PER_PAIR_MAX, REQUEST_BYTES_MAX,
+        RECEIPTS_PER_PAIR_MAX, RECEIPTS_WAITING_MAX, REQUEST_BYTES_MAX,
     },
-    time::UnixMillis,
+    rates::{Evidence, Kind},
+    time::{Time, UnixMillis},
     units::Bps,
     wire::{
         Acceptance, Delivery, Network, Outcome, Rating, Signed, SignedError, TaskId,
@@ -36,6 +38,11 @@ pub struct State {
     by_pair: BTreeMap<PeerId, BTreeMap<PeerId, BTreeSet<(UnixMillis, Cid)>>>,
     /// One receipt per task and signer: the first.
     by_task: BTreeMap<(PeerId, TaskId), Cid>,
+    /// This peer's own that are to be published, oldest first: a program may rate faster than others
+    /// take in.
+    waiting: VecDeque<Cid>,
+    /// When the next of them may go.
+    due: Option<Time>,
 }
 
 /// What receipts takes in.
@@ -46,11 +53,13 @@ pub enum In<'a> {
     /// happens once it is stored.
     Add { signed: Box<Signed<Rating>>, after: AfterStore },
     /// A gossip frame on the receipts topic.
-    Gossip { from: PeerId, id: GossipId, data: &'a [u8] },
+    Gossip { from: PeerId, id: GossipId, data: &'a [u8], conduct: &'a conduct::State },
     /// The first link to a peer came up.
     Linked(PeerId),
     /// The answer to a pull.
-    Response { peer: PeerId, page: u32, result: Result<Vec<u8>, RequestError> },
+    Response { peer: PeerId, page: u32, result: Result<Vec<u8>, RequestError>, conduct: &'a conduct::State },
+    /// A deadline may have passed.
+    Tick,
 }
 
 /// What receipts tells the node.
@@ -127,22 +136,29 @@ impl State {
         match input {
             In::Loaded(bytes) => self.loaded(cx, &bytes),
             In::Add { signed, after } => {
-                let frame = signed.bytes.clone();
-                let own = signed.signer == cx.me();
+                let (cid, own) = (signed.cid, signed.signer == cx.me());
                 if self.by_cid.contains_key(&signed.cid) {
                     cx.store(vec![write(&signed)], after);
                 } else {
                     self.add(cx, &mut notes, *signed, after);
                 }
                 if own {
-                    cx.out.push(Output::Publish { topic: Topic::Receipts, data: frame });
+                    self.enqueue(cx, cid);
                 }
             }
-            In::Gossip { from, id, data } => self.gossip(cx, &mut notes, from, id, data),
+            In::Gossip { from, id, data, conduct } => self.gossip(cx, &mut notes, from, id, data, conduct),
             In::Linked(peer) => pull(cx, peer, None, 0),
-            In::Response { peer, page, result } => self.response(cx, &mut notes, peer, page, result),
+            In::Response { peer, page, result, conduct } => {
+                self.response(cx, &mut notes, peer, page, result, conduct);
+            }
+            In::Tick => self.publish(cx),
         }
         notes
+    }
+
+    /// When something is due here.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.due
     }
 
     /// Receipts about `provider`.
@@ -200,7 +216,41 @@ impl State {
         }
     }
 
-    fn gossip(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, from: PeerId, id: GossipId, data: &[u8]) {
+    /// One of this peer's own is to be published as soon as the rate allows.
+    fn enqueue(&mut self, cx: &mut Cx<'_>, cid: Cid) {
+        if self.waiting.len() >= RECEIPTS_WAITING_MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(cid);
+        self.publish(cx);
+    }
+
+    fn publish(&mut self, cx: &mut Cx<'_>) {
+        self.due = None;
+        let me = cx.me();
+        while let Some(cid) = self.waiting.front() {
+            let Some(signed) = self.by_cid.get(cid) else {
+                self.waiting.pop_front();
+                continue;
+            };
+            if !cx.within_rate(me, Kind::OwnReceipt, Evidence::FirstHand(None)) {
+                self.due = Some(cx.shared.rates.next_token(cx.now, me, Kind::OwnReceipt));
+                return;
+            }
+            cx.out.push(Output::Publish { topic: Topic::Receipts, data: signed.bytes.clone() });
+            self.waiting.pop_front();
+        }
+    }
+
+    fn gossip(
+        &mut self,
+        cx: &mut Cx<'_>,
+        notes: &mut Vec<Note>,
+        from: PeerId,
+        id: GossipId,
+        data: &[u8],
+        conduct: &conduct::State,
+    ) {
         let signed = match verify(data, cx.shared.network(), cx.verifier()) {
             Ok(signed) => signed,
             Err(ReceiptError::Envelope(error)) => return cx.verdict_on_error(id, from, &error),
@@ -209,10 +259,30 @@ impl State {
                 return cx.verdict(id, from, Verdict::Reject);
             }
         };
-        let held = self.by_cid.contains_key(&signed.cid);
-        let verdict =
-            if held || self.add(cx, notes, signed, AfterStore::Nothing) { Verdict::Accept } else { Verdict::Ignore };
+        let verdict = if self.by_cid.contains_key(&signed.cid) {
+            Verdict::Accept
+        } else if conduct.is_quarantined(&signed.signer, cx.now.mono) {
+            cx.shared.counters.quarantined_objects += 1;
+            Verdict::Ignore
+        } else if !self.within_rates(cx, from, &signed) {
+            cx.shared.counters.excess_objects += 1;
+            Verdict::Ignore
+        } else if self.add(cx, notes, signed, AfterStore::Nothing) {
+            Verdict::Accept
+        } else {
+            Verdict::Ignore
+        };
         cx.verdict(id, from, verdict);
+    }
+
+    /// Whether signer and neighbour keep to their rates. Old ones that somebody plays again cost the
+    /// signer nothing.
+    fn within_rates(&self, cx: &mut Cx<'_>, from: PeerId, signed: &Signed<Rating>) -> bool {
+        let first_hand = signed.signer == from;
+        let evidence = Evidence::of(signed.signer, from, signed.body.at);
+        let counts = first_hand || self.is_news(signed);
+        (!counts || cx.within_rate(signed.signer, Kind::Receipt, evidence))
+            && (first_hand || cx.within_rate(from, Kind::StrangersReceipt, Evidence::FirstHand(None)))
     }
 
     fn response(
@@ -222,6 +292,7 @@ impl State {
         peer: PeerId,
         page: u32,
         result: Result<Vec<u8>, RequestError>,
+        conduct: &conduct::State,
     ) {
         let Ok(data) = result else { return };
         let answer: ObjectsPage = match strict::decode(&data, REQUEST_BYTES_MAX) {
@@ -237,6 +308,9 @@ impl State {
                 continue;
             }
             match verify(bytes, cx.shared.network(), cx.verifier()) {
+                Ok(signed) if conduct.is_quarantined(&signed.signer, cx.now.mono) => {
+                    cx.shared.counters.quarantined_objects += 1;
+                }
                 Ok(signed) => _ = self.add(cx, notes, signed, AfterStore::Nothing),
                 Err(ReceiptError::Envelope(SignedError::Unknown(_) | SignedError::Limits)) => {}
                 Err(error) => return cx.charge(peer, format!("served a wrong receipt: {error}")),
@@ -276,11 +350,11 @@ impl State {
 
     /// Index a receipt and make room. None when it is not the first for its task.
     fn insert(&mut self, cx: &mut Cx<'_>, signed: Signed<Rating>) -> Option<Vec<Signed<Rating>>> {
-        let (provider, signer, cid) = (signed.body.provider, signed.signer, signed.cid);
-        let task = (signer, signed.body.task);
-        if self.by_task.contains_key(&task) || self.would_go_at_once(&signed) {
+        if !self.is_news(&signed) {
             return None;
         }
+        let (provider, signer, cid) = (signed.body.provider, signed.signer, signed.cid);
+        let task = (signer, signed.body.task);
         self.by_task.insert(task, cid);
         self.by_pair.entry(provider).or_default().entry(signer).or_default().insert((signed.body.at, cid));
         self.by_cid.insert(cid, signed);
@@ -297,6 +371,11 @@ impl State {
             evicted.extend(self.oldest_of_the_most_rated(&cx.me()));
         }
         Some(evicted.iter().filter_map(|cid| self.remove(cid)).collect())
+    }
+
+    /// The first for its task, and one that would be kept.
+    fn is_news(&self, signed: &Signed<Rating>) -> bool {
+        !self.by_task.contains_key(&(signed.signer, signed.body.task)) && !self.would_go_at_once(signed)
     }
 
     /// Older than every one of its pair's, of which there are as many as may be: taking it in would

@@ -391,7 +391,7 @@ pub struct Counters {
     pub gossip_rejected: u64,
     /// Requests answered.
     pub requests_served: u64,
-    /// Requests refused: malformed, or the sender is in quarantine.
+    /// Requests refused: malformed, too many, or the sender is in quarantine.
     pub requests_refused: u64,
     /// Replayed objects seen.
     pub replays: u64,
@@ -399,4 +399,10 @@ pub struct Counters {
     pub expired: u64,
     /// Objects with a wrong signature seen.
     pub forged: u64,
+    /// Objects dropped because their signer, or who forwarded them, is above its rate.
+    pub excess_objects: u64,
+    /// Requests refused unread because their sender is above its rate.
+    pub excess_requests: u64,
+    /// Objects dropped because their signer is in quarantine, whoever forwarded them.
+    pub quarantined_objects: u64,
 }

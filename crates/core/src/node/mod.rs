@@ -22,6 +22,7 @@ use crate::{
     limits::QUIET_INTERVAL,
     links,
     presence::{self, Facts},
+    rates::{Evidence, Kind},
     receipts, reputation,
     snapshot::{Snapshot, Status},
     status,
@@ -139,12 +140,13 @@ impl Node {
         if !self.started || self.stopping {
             return None;
         }
-        let Parts { agents, links, presence, reputation, tasks, .. } = &self.parts;
+        let Parts { agents, links, presence, receipts, reputation, tasks, .. } = &self.parts;
         let queries = self.queries.values().map(|query| query.due).min();
         [
             agents.next_deadline(),
             links.next_deadline(&self.shared.me),
             presence.next_deadline(),
+            receipts.next_deadline(),
             reputation.next_deadline(),
             tasks.next_deadline(now),
             queries,
@@ -183,6 +185,7 @@ impl Node {
             .collect();
         self.parts.links.handle(&mut cx, links::In::Tick(&candidates));
         self.parts.agents.handle(&mut cx, agents::In::Tick);
+        self.parts.receipts.handle(&mut cx, receipts::In::Tick);
         let notes = self.parts.tasks.handle(&mut cx, tasks::In::Tick);
         let overdue: Vec<_> =
             self.queries.iter().filter(|(_, query)| now.mono >= query.due).map(|(id, _)| *id).collect();
@@ -280,11 +283,13 @@ impl Node {
                 cx.verdict(id, from, Verdict::Ignore);
             }
             Input::Gossip { from, id, topic: Topic::Presence, data } => {
-                let notes = parts.presence.handle(&mut cx, presence::In::Gossip { from, id, data: &data });
+                let input = presence::In::Gossip { from, id, data: &data, conduct: &parts.conduct };
+                let notes = parts.presence.handle(&mut cx, input);
                 self.follow_presence(now, out, notes);
             }
             Input::Gossip { from, id, topic: Topic::Receipts, data } => {
-                let notes = parts.receipts.handle(&mut cx, receipts::In::Gossip { from, id, data: &data });
+                let input = receipts::In::Gossip { from, id, data: &data, conduct: &parts.conduct };
+                let notes = parts.receipts.handle(&mut cx, input);
                 self.follow_receipts(now, out, notes);
             }
             Input::Request { peer, token, .. } if parts.conduct.is_quarantined(&peer, now.mono) => {
@@ -337,7 +342,12 @@ impl Node {
         data: &[u8],
     ) {
         let mut cx = Cx { now, shared: &mut self.shared, out };
-        let Parts { agents, conduct: _, presence, receipts, tasks, busy, .. } = &mut self.parts;
+        if !cx.within_rate(peer, Kind::Request(protocol), Evidence::FirstHand(None)) {
+            cx.shared.counters.excess_requests += 1;
+            cx.shared.counters.requests_refused += 1;
+            return cx.out.push(Output::Refuse { token });
+        }
+        let Parts { agents, presence, receipts, tasks, busy, .. } = &mut self.parts;
         match protocol {
             Protocol::Presence => {
                 let input = presence::In::Request { peer, token, data, cards: agents.cards() };
@@ -358,16 +368,19 @@ impl Node {
 
     fn response(&mut self, now: Now, out: &mut Vec<Output>, purpose: Purpose, result: Result<Vec<u8>, RequestError>) {
         let mut cx = Cx { now, shared: &mut self.shared, out };
+        let conduct = &self.parts.conduct;
         match purpose {
             Purpose::Presences { peer, page } => {
-                let notes = self.parts.presence.handle(&mut cx, presence::In::Response { peer, page, result });
+                let input = presence::In::Response { peer, page, result, conduct };
+                let notes = self.parts.presence.handle(&mut cx, input);
                 self.follow_presence(now, out, notes);
             }
             Purpose::Cards { peer, cids } => {
-                self.parts.agents.handle(&mut cx, agents::In::Response { peer, cids, result });
+                self.parts.agents.handle(&mut cx, agents::In::Response { peer, cids, result, conduct });
             }
             Purpose::Receipts { peer, page } => {
-                let notes = self.parts.receipts.handle(&mut cx, receipts::In::Response { peer, page, result });
+                let input = receipts::In::Response { peer, page, result, conduct };
+                let notes = self.parts.receipts.handle(&mut cx, input);
                 self.follow_receipts(now, out, notes);
             }
             Purpose::Task { task, step } => {
@@ -448,7 +461,8 @@ impl Node {
                     self.parts.links.handle(&mut cx, links::In::Announced { peer, addrs });
                 }
                 presence::Note::CardBytes { from, bytes } => {
-                    self.parts.agents.handle(&mut cx, agents::In::Bytes { from, bytes });
+                    let conduct = &self.parts.conduct;
+                    self.parts.agents.handle(&mut cx, agents::In::Bytes { from, bytes, conduct });
                 }
                 presence::Note::OtherNetwork(peer) => {
                     self.parts.links.handle(&mut cx, links::In::OtherNetwork(peer));
