@@ -50,7 +50,7 @@ const RETRY: Millis = Millis(2_000);
 /// After that many tries the card is given up until another presence names it.
 const TRIES_MAX: u32 = 5;
 /// Key of the profile in the store.
-const PROFILE_KEY: &[u8] = b"profile";
+pub const PROFILE_KEY: &[u8] = b"profile";
 
 /// What agents takes in.
 pub enum In<'a> {

@@ -93,6 +93,16 @@ pub const RETRY_MIN: Millis = Millis(1_000);
 /// The longest wait between two tries while the peer is reachable.
 pub const RETRY_MAX: Millis = Millis::secs(30);
 
+// --- conduct --------------------------------------------------------------------------------
+
+/// One violation fades in this time: two in a day are an accident, three in an hour are not. Guess.
+pub const VIOLATION_FORGOTTEN: Millis = Millis::secs(3_600);
+/// One doubling fades in this time after the end of the last quarantine. Longer than the longest
+/// quarantine by default, so that waiting it out is not what makes it shorter. Guess.
+pub const DOUBLING_FORGOTTEN: Millis = Millis::secs(7 * 24 * 3_600);
+/// Doublings after which a quarantine stops growing: 2^7 times the first, about five days by default.
+pub const DOUBLINGS_MAX: u32 = 7;
+
 // --- rates ----------------------------------------------------------------------------------
 // Each has room above what an honest peer does at most, so that only who does not keep to the
 // protocol is ever above. A peer keeps to the `ASKING` rates by itself; what answers allows more.

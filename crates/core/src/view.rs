@@ -110,7 +110,7 @@ fn row(parts: &Parts, shared: &Shared, now: Now, peer: &PeerId) -> PeerView {
     let (path, rtt) = parts.links.path(peer);
     let mut trust = named(parts, parts.reputation.view(peer));
     trust.quarantined_until = parts.conduct.quarantined_until(peer, now.mono);
-    trust.first_hand_failures += parts.conduct.violations(peer, shared.config.failed_attempts_max);
+    trust.first_hand_failures += parts.conduct.violations(peer, shared.config.failed_attempts_max, now);
     PeerView {
         peer_id: *peer,
         status: parts.status(shared, peer),

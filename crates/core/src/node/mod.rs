@@ -543,7 +543,14 @@ impl Parts {
     fn load(&mut self, cx: &mut Cx<'_>, records: Vec<crate::io::Record>) {
         for record in records {
             match record.table {
-                StoreTable::Meta => self.agents.handle(cx, agents::In::Loaded(record.value)),
+                StoreTable::Meta if record.key.starts_with(conduct::KEY_PREFIX) => {
+                    self.conduct.handle(cx, conduct::In::Loaded { key: record.key, value: record.value });
+                }
+                StoreTable::Meta if record.key == agents::PROFILE_KEY => {
+                    self.agents.handle(cx, agents::In::Loaded(record.value));
+                }
+                // Of a later version.
+                StoreTable::Meta => {}
                 StoreTable::Tasks => _ = self.tasks.handle(cx, tasks::In::Loaded(record.value)),
                 StoreTable::Receipts => _ = self.receipts.handle(cx, receipts::In::Loaded(record.value)),
             }
