@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mycomesh_core::snapshot::{Counters, Snapshot, Status};
+use mycomesh_core::snapshot::{Counters, SecurityKind, Snapshot, Status};
 use mycomesh_net::{Handle, RelayStats};
 use prometheus_client::{
     collector::Collector,
@@ -69,10 +69,22 @@ impl Collector for Figures {
             ("rejected", counters.gossip_rejected),
         ];
         counters_by(&mut encoder, "gossip_frames", "Gossip frames by verdict", "verdict", &frames)?;
-        let requests = [("served", counters.requests_served), ("refused", counters.requests_refused)];
+        let requests = [
+            ("served", counters.requests_served),
+            ("refused", counters.requests_refused - counters.excess_requests),
+            ("excess", counters.excess_requests),
+        ];
         counters_by(&mut encoder, "requests", "Requests of other peers", "outcome", &requests)?;
-        let objects = [("replayed", counters.replays), ("expired", counters.expired), ("forged", counters.forged)];
-        counters_by(&mut encoder, "objects_dropped", "Signed objects not taken", "why", &objects)
+        let objects = [
+            ("replayed", counters.replays),
+            ("expired", counters.expired),
+            ("forged", counters.forged),
+            ("excess", counters.excess_objects),
+            ("quarantined", counters.quarantined_objects),
+        ];
+        counters_by(&mut encoder, "objects_dropped", "Signed objects not taken", "why", &objects)?;
+        let security = SecurityKind::ALL.map(|kind| (kind.as_str(), counters.security.of(kind)));
+        counters_by(&mut encoder, "security_events", "What other peers did wrong", "kind", &security)
     }
 }
 
@@ -111,7 +123,13 @@ mod tests {
     fn every_figure_is_named_and_labelled() {
         let peers =
             [(Status::Idle, 3), (Status::Reputable, 2), (Status::Busy, 1), (Status::Offline, 0), (Status::Unknown, 9)];
-        let counters = Counters { gossip_rejected: 7, ..Counters::default() };
+        let counters = Counters {
+            gossip_rejected: 7,
+            requests_refused: 13,
+            excess_requests: 8,
+            quarantined_objects: 10,
+            ..Counters::default()
+        };
         let relay = RelayStats { circuits: 4, reservations_denied: 5, bytes_sent: 6, ..RelayStats::default() };
         let text = ours(Figures { peers, counters, relay });
         for line in [
@@ -121,6 +139,11 @@ mod tests {
             "mycomesh_relay_denials_total{what=\"reservation\"} 5",
             "mycomesh_transport_bytes_total{way=\"sent\"} 6",
             "mycomesh_gossip_frames_total{verdict=\"rejected\"} 7",
+            "mycomesh_requests_total{outcome=\"excess\"} 8",
+            "mycomesh_requests_total{outcome=\"refused\"} 5",
+            "mycomesh_objects_dropped_total{why=\"quarantined\"} 10",
+            "mycomesh_security_events_total{kind=\"forged\"} 0",
+            "mycomesh_security_events_total{kind=\"quarantined\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -16,6 +16,7 @@ use crate::{
     io::{CommandId, Output, Protocol, Reply, RequestError, StoreTable, Write},
     limits::{CARDS_MAX, OBJECT_IDS_MAX, REQUEST_BYTES_MAX},
     rates::{Evidence, Kind},
+    snapshot::SecurityKind,
     time::{Millis, Time},
     wire::{
         Card, Signed, SignedError, Skill, SkillCard,
@@ -167,7 +168,7 @@ impl State {
             }
             Ok(card) => self.insert(cx, card),
             Err(SignedError::Unknown(_) | SignedError::Limits) => {}
-            Err(error) => cx.charge(from, format!("served a wrong card: {error}")),
+            Err(error) => cx.charge(from, (&error).into(), format!("served a wrong card: {error}")),
         }
     }
 
@@ -179,7 +180,7 @@ impl State {
         match self.wanted.remove(&card.cid) {
             Some(wanted) if wanted.owner != card.signer => {
                 // The card itself is right; only whoever named it is not.
-                cx.charge(wanted.owner, "named somebody else's card as its own");
+                cx.charge(wanted.owner, SecurityKind::Impersonation, "named somebody else's card as its own");
             }
             // Nobody known names it: it takes no place of one that somebody does.
             None if self.cards.len() >= CARDS_MAX => return,
@@ -245,7 +246,7 @@ impl State {
                         self.bytes(cx, peer, &bytes, conduct);
                     }
                 }
-                _ => cx.charge(peer, "a malformed page of cards"),
+                _ => cx.charge(peer, SecurityKind::Malformed, "a malformed page of cards"),
             }
         }
         // What did not come is asked for elsewhere.

@@ -12,9 +12,10 @@ use libp2p_identity::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cx::{AfterStore, Cx},
-    io::{Event, Output, StoreTable, Write},
+    cx::{AfterStore, Charge, Cx},
+    io::{Output, StoreTable, Write},
     limits::{DOUBLING_FORGOTTEN, DOUBLINGS_MAX, PEERS_MAX, REQUEST_BYTES_MAX, VIOLATION_FORGOTTEN},
+    snapshot::SecurityKind,
     time::{Millis, Now, Time, UnixMillis},
     wire::strict,
 };
@@ -60,14 +61,14 @@ pub enum In {
     /// A record of the store whose key begins with [`KEY_PREFIX`].
     Loaded { key: Vec<u8>, value: Vec<u8> },
     /// A peer did something wrong.
-    Charge(PeerId, String),
+    Charge(Charge),
 }
 
 impl State {
     pub fn handle(&mut self, cx: &mut Cx<'_>, input: In) {
         match input {
             In::Loaded { key, value } => self.loaded(cx, &key, &value),
-            In::Charge(peer, what) => self.charge(cx, peer, what),
+            In::Charge(charge) => self.charge(cx, charge),
         }
     }
 
@@ -89,14 +90,14 @@ impl State {
         })
     }
 
-    fn charge(&mut self, cx: &mut Cx<'_>, peer: PeerId, what: String) {
+    fn charge(&mut self, cx: &mut Cx<'_>, Charge { peer, kind, what }: Charge) {
         if peer == cx.me() {
             return;
         }
         if !self.records.contains_key(&peer) && self.records.len() >= PEERS_MAX {
             self.evict(cx);
         }
-        cx.event(Event::Security { peer, what });
+        cx.security(peer, kind, what);
         cx.touch(peer);
         let now = cx.now;
         let record = self.records.entry(peer).or_default();
@@ -113,7 +114,8 @@ impl State {
         let until = Quarantine { mono: now.mono + span, unix: now.unix + span };
         record.until = Some(until);
         let stored = Stored { quarantines: record.quarantines, until: until.unix };
-        cx.event(Event::Security { peer, what: format!("refused for {} s after repeated violations", span.0 / 1_000) });
+        let what = format!("refused for {} s after repeated violations", span.0 / 1_000);
+        cx.security(peer, SecurityKind::Quarantined, what);
         cx.out.push(Output::ClosePeer { peer });
         let mut writes = self.forget(now);
         writes.push(Write { table: StoreTable::Meta, key: key(&peer), value: Some(strict::encode(&stored)) });

@@ -10,6 +10,7 @@
 //! [`node`] routes. Subsystems never call each other.
 
 mod agents;
+mod audit;
 mod conduct;
 pub mod config;
 mod cx;

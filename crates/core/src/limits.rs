@@ -214,6 +214,12 @@ pub const EVIDENCE_ROWS_MAX: usize = 20;
 pub const QUIET_INTERVAL: Millis = Millis::secs(5);
 /// Lines of the event log.
 pub const LOG_ENTRIES_MAX: usize = 500;
+/// Lines of the list of security events, apart from the event log. Repeated ones are one line.
+pub const AUDIT_ENTRIES_MAX: usize = 256;
+/// The longest span that one line of it stands for, so that its two times still tell when it was.
+pub const AUDIT_FOLDED: Millis = Millis::secs(3_600);
+/// What is said of one security event; part of it may be a remote's words.
+pub const SECURITY_TEXT_BYTES_MAX: usize = 240;
 /// Requests that wait for an answer of the other side.
 pub const REQUESTS_MAX: usize = 512;
 /// Requests of others that wait for the store here.

@@ -21,6 +21,7 @@ use crate::{
         PRESENCE_TTL_INTERVALS, PRESENCE_TTL_MAX, PRESENCES_PER_SECOND_MAX, REQUEST_BYTES_MAX,
     },
     rates::{Evidence, Kind},
+    snapshot::SecurityKind,
     time::{Millis, Time, UnixMillis},
     wire::{
         Availability, Card, Presence, Signed, SignedError,
@@ -430,7 +431,9 @@ impl State {
     ) {
         let request: PresenceRequest = match strict::decode(data, REQUEST_BYTES_MAX) {
             Ok(request) => request,
-            Err(error) => return cx.refuse(peer, token, format!("malformed presence request: {error}")),
+            Err(error) => {
+                return cx.refuse(peer, token, SecurityKind::Malformed, format!("malformed presence request: {error}"));
+            }
         };
         if let Some(bytes) = request.card {
             notes.push(Note::CardBytes { from: peer, bytes: bytes.into_vec() });
@@ -444,9 +447,9 @@ impl State {
                         cx.out.push(Output::Publish { topic: Topic::Presence, data: frame });
                     }
                 }
-                Ok(_) => cx.charge(peer, "pushed somebody else's presence as its own"),
+                Ok(_) => cx.charge(peer, SecurityKind::Impersonation, "pushed somebody else's presence as its own"),
                 Err(error @ (SignedError::Forged | SignedError::Malformed(_))) => {
-                    return cx.refuse(peer, token, format!("pushed a wrong presence: {error}"));
+                    return cx.refuse(peer, token, (&error).into(), format!("pushed a wrong presence: {error}"));
                 }
                 Err(_) => {}
             }
@@ -494,10 +497,12 @@ impl State {
         };
         let answer: PresencePage = match strict::decode(&data, REQUEST_BYTES_MAX) {
             Ok(answer) => answer,
-            Err(error) => return cx.charge(peer, format!("malformed page of presences: {error}")),
+            Err(error) => {
+                return cx.charge(peer, SecurityKind::Malformed, format!("malformed page of presences: {error}"));
+            }
         };
         if answer.objects.len() > PAGE_OBJECTS_MAX {
-            return cx.charge(peer, "a page of presences with too many objects");
+            return cx.charge(peer, SecurityKind::Unexpected, "a page of presences with too many objects");
         }
         let mut wrong = None;
         // Cards first, so that a presence finds the card it names.
@@ -516,7 +521,7 @@ impl State {
             }
         }
         if let Some(error) = wrong {
-            return cx.charge(peer, format!("served a wrong presence: {error}"));
+            return cx.charge(peer, (&error).into(), format!("served a wrong presence: {error}"));
         }
         if let Some(next) = answer.next.filter(|_| page + 1 < PAGES_MAX) {
             self.pull(cx, peer, Some(next), page + 1, None);

@@ -20,6 +20,7 @@ use crate::{
         RECEIPTS_PER_PAIR_MAX, RECEIPTS_WAITING_MAX, REQUEST_BYTES_MAX,
     },
     rates::{Evidence, Kind},
+    snapshot::SecurityKind,
     time::{Time, UnixMillis},
     units::Bps,
     wire::{
@@ -78,6 +79,15 @@ pub enum ReceiptError {
     /// The parts do not belong together.
     #[error("the receipt contradicts itself: {0}")]
     Contradiction(&'static str),
+}
+
+impl From<&ReceiptError> for SecurityKind {
+    fn from(error: &ReceiptError) -> Self {
+        match error {
+            ReceiptError::Envelope(error) => error.into(),
+            ReceiptError::Contradiction(_) => Self::Malformed,
+        }
+    }
 }
 
 /// Check everything a receipt claims against what it embeds. Needs nothing else.
@@ -255,7 +265,7 @@ impl State {
             Ok(signed) => signed,
             Err(ReceiptError::Envelope(error)) => return cx.verdict_on_error(id, from, &error),
             Err(error @ ReceiptError::Contradiction(_)) => {
-                cx.charge(from, format!("forwarded a wrong receipt: {error}"));
+                cx.charge(from, (&error).into(), format!("forwarded a wrong receipt: {error}"));
                 return cx.verdict(id, from, Verdict::Reject);
             }
         };
@@ -297,10 +307,12 @@ impl State {
         let Ok(data) = result else { return };
         let answer: ObjectsPage = match strict::decode(&data, REQUEST_BYTES_MAX) {
             Ok(answer) => answer,
-            Err(error) => return cx.charge(peer, format!("malformed page of receipts: {error}")),
+            Err(error) => {
+                return cx.charge(peer, SecurityKind::Malformed, format!("malformed page of receipts: {error}"));
+            }
         };
         if answer.objects.len() > PAGE_OBJECTS_MAX {
-            return cx.charge(peer, "a page of receipts with too many objects");
+            return cx.charge(peer, SecurityKind::Unexpected, "a page of receipts with too many objects");
         }
         for bytes in &answer.objects {
             // Held ones are recognised by their id, before any signature is checked.
@@ -313,7 +325,7 @@ impl State {
                 }
                 Ok(signed) => _ = self.add(cx, notes, signed, AfterStore::Nothing),
                 Err(ReceiptError::Envelope(SignedError::Unknown(_) | SignedError::Limits)) => {}
-                Err(error) => return cx.charge(peer, format!("served a wrong receipt: {error}")),
+                Err(error) => return cx.charge(peer, (&error).into(), format!("served a wrong receipt: {error}")),
             }
         }
         if let Some(next) = answer.next.filter(|_| page + 1 < PAGES_MAX) {
@@ -435,11 +447,13 @@ pub fn answer(
 ) {
     let request: ObjectsRequest = match strict::decode(data, REQUEST_BYTES_MAX) {
         Ok(request) => request,
-        Err(error) => return cx.refuse(peer, token, format!("malformed objects request: {error}")),
+        Err(error) => {
+            return cx.refuse(peer, token, SecurityKind::Malformed, format!("malformed objects request: {error}"));
+        }
     };
     let page = match request {
         ObjectsRequest::Get(cids) if cids.len() > OBJECT_IDS_MAX => {
-            return cx.refuse(peer, token, "asked for too many objects at once");
+            return cx.refuse(peer, token, SecurityKind::Unexpected, "asked for too many objects at once");
         }
         ObjectsRequest::Get(cids) => {
             let mut room = PAGE_BYTES_MAX;

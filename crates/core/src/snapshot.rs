@@ -4,7 +4,11 @@
 //! `Arc`, so a reader can compare pointers and skip the work. Every table is cut to
 //! [`crate::limits::SNAPSHOT_ROWS_MAX`] rows and says how many there are in all.
 
+mod security;
+
 use std::sync::Arc;
+
+pub use security::{SecurityEntry, SecurityKind, SecurityTotals};
 
 use cid::Cid;
 use libp2p_identity::PeerId;
@@ -33,8 +37,11 @@ pub struct Snapshot {
     pub peers: Arc<Table<PeerView>>,
     /// Tasks asked and answered, newest first.
     pub tasks: Arc<Table<TaskView>>,
-    /// What happened, newest last.
+    /// What happened, newest last, but for security events.
     pub log: Arc<Vec<LogEntry>>,
+    /// What others did wrong, and what was done about it; the latest last. At most
+    /// [`crate::limits::AUDIT_ENTRIES_MAX`] lines.
+    pub security: Arc<Vec<SecurityEntry>>,
     /// Running totals since start.
     pub counters: Arc<Counters>,
 }
@@ -405,4 +412,6 @@ pub struct Counters {
     pub excess_requests: u64,
     /// Objects dropped because their signer is in quarantine, whoever forwarded them.
     pub quarantined_objects: u64,
+    /// Security events.
+    pub security: SecurityTotals,
 }

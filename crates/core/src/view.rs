@@ -20,6 +20,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Cache {
     revision: u64,
+    /// The revision of the security events in it.
+    audited: u64,
     last: Option<Snapshot>,
 }
 
@@ -42,9 +44,14 @@ impl Cache {
             peers: keep(last.map(|last| &last.peers), page(peers)),
             tasks: keep(last.map(|last| &last.tasks), tasks(parts)),
             log: keep_log(last.map(|last| &last.log), shared),
+            security: match last {
+                Some(last) if self.audited == shared.audit.revision() => last.security.clone(),
+                _ => Arc::new(shared.audit.entries().cloned().collect()),
+            },
             counters: keep(last.map(|last| &last.counters), shared.counters),
         };
         self.revision = revision;
+        self.audited = shared.audit.revision();
         self.last = Some(snapshot.clone());
         snapshot
     }

@@ -24,7 +24,7 @@ use crate::{
     presence::{self, Facts},
     rates::{Evidence, Kind},
     receipts, reputation,
-    snapshot::{Snapshot, Status},
+    snapshot::{SecurityKind, Snapshot, Status},
     status,
     tasks::{self, Offer},
     time::{Now, Time},
@@ -198,8 +198,8 @@ impl Node {
     /// What follows from any input.
     fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
         let mut cx = Cx { now, shared: &mut self.shared, out };
-        for (peer, what) in std::mem::take(&mut cx.shared.charges) {
-            self.parts.conduct.handle(&mut cx, conduct::In::Charge(peer, what));
+        for charge in std::mem::take(&mut cx.shared.charges) {
+            self.parts.conduct.handle(&mut cx, conduct::In::Charge(charge));
         }
         self.parts.reputation.handle(&mut cx, reputation::In::Tick(&self.parts.receipts));
         if self.started {
@@ -251,6 +251,7 @@ impl Node {
             Input::Connected { peer, .. } if parts.conduct.is_quarantined(&peer, now.mono) => {
                 let reason = DialError::Refused("this peer refuses it after repeated violations".into());
                 parts.links.handle(&mut cx, links::In::DialFailed { peer, upgrade: false, reason });
+                cx.audit(peer, SecurityKind::Refused, "connected while it is refused");
                 cx.out.push(Output::ClosePeer { peer });
             }
             Input::Connected { peer, link, path, dialled } => {

@@ -32,7 +32,7 @@ use crate::{
     io::{CommandError, CommandId, Event, Protocol, Reply, RequestError, RequestToken, StoreTable, Write},
     limits::{OUTBOX_LIFETIME, REQUEST_BYTES_MAX, RETRY_MAX, RETRY_MIN, TASKS_MAX},
     receipts,
-    snapshot::{Direction, TaskState, TaskView},
+    snapshot::{Direction, SecurityKind, TaskState, TaskView},
     time::{Millis, Now, Time, UnixMillis},
     units::Bps,
     wire::{
@@ -245,14 +245,16 @@ impl State {
     ) {
         let request: TaskRequest = match strict::decode(data, REQUEST_BYTES_MAX) {
             Ok(request) => request,
-            Err(error) => return cx.refuse(peer, token, format!("malformed task request: {error}")),
+            Err(error) => {
+                return cx.refuse(peer, token, SecurityKind::Malformed, format!("malformed task request: {error}"));
+            }
         };
         match peek_kind(&request.object) {
             Some(Kind::Submission) => self.submission(cx, peer, token, &request.object, offer),
             Some(Kind::Cancel) => self.canceled(cx, peer, token, &request.object),
             Some(Kind::Rating) => self.rated(cx, notes, peer, token, &request.object),
             Some(Kind::Delivery) => self.delivered(cx, peer, token, request),
-            _ => cx.refuse(peer, token, "sent a task request of an unknown kind"),
+            _ => cx.refuse(peer, token, SecurityKind::Unexpected, "sent a task request of an unknown kind"),
         }
     }
 
@@ -333,14 +335,16 @@ impl State {
             Err(_) => return,
         };
         match (step, reply) {
-            (_, Err(error)) => cx.charge(peer, format!("malformed task answer: {error}")),
+            (_, Err(error)) => cx.charge(peer, SecurityKind::Malformed, format!("malformed task answer: {error}")),
             (_, Ok(TaskReply::Later)) => {}
             (Step::Submit, Ok(TaskReply::Accepted(bytes))) => self.accepted(cx, id, &bytes),
             (Step::Submit, Ok(TaskReply::Rejected(reason))) => self.rejected(cx, id, &reason),
             (Step::Deliver, Ok(TaskReply::Canceled)) => self.delivered_too_late(cx, id),
             (_, Ok(TaskReply::Ack)) => self.acknowledged(cx, id),
             (_, Ok(TaskReply::Unknown)) => self.unanswerable(cx, id, "the peer does not know this task any more"),
-            (_, Ok(_)) => cx.charge(peer, "answered a task step with something that does not fit"),
+            (_, Ok(_)) => {
+                cx.charge(peer, SecurityKind::Unexpected, "answered a task step with something that does not fit")
+            }
         }
     }
 
@@ -461,12 +465,6 @@ fn done(command: CommandId) -> AfterStore {
 
 fn respond(token: RequestToken, reply: &TaskReply) -> AfterStore {
     AfterStore::Respond { token, data: strict::encode(reply) }
-}
-
-/// At most `max` bytes of a text, cut between characters.
-fn cut(text: &str, max: usize) -> String {
-    let end = (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text[..end].to_owned()
 }
 
 impl Task {
