@@ -10,8 +10,8 @@ use mycomesh_core::{
     io::{Event, Path, Reply},
     snapshot::{
         Counters, Direction, JoinStage, JoinView, LogEntry, MeView, PeerView, Problem, ReceiptView, RelayView,
-        SecurityEntry, SecurityKind, Segment, Snapshot, Status, StatusBar, Table, TaskState, TaskView, TrustComponent,
-        TrustView,
+        SecurityEntry, SecurityKind, Segment, Snapshot, Status, StatusBar, StorageView, Table, TaskState, TaskView,
+        TrustComponent, TrustView,
     },
     time::{Millis, UnixMillis},
     units::Bps,
@@ -88,6 +88,7 @@ fn snapshot(case: &str) -> Option<Section<Snapshot>> {
             requests_served: 42,
             ..Counters::default()
         }),
+        storage: StorageView::default(),
     })))
 }
 

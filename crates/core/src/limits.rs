@@ -67,7 +67,8 @@ pub const CLOCK_SKEW_MAX: Millis = Millis::secs(120);
 
 /// Cards held; those of peers that are gone are evicted first.
 pub const CARDS_MAX: usize = 4_096;
-/// Receipts held; the oldest of the provider with the most is evicted first.
+/// Receipts held, also bounded by `storage_bytes_max`. What strangers signed is evicted first, the oldest
+/// of the provider with the most; what this peer signed itself last.
 pub const RECEIPTS_MAX: usize = 10_000;
 /// Receipts by one signer about one provider; the oldest goes first. More would not count anyway.
 pub const RECEIPTS_PER_PAIR_MAX: usize = 32;

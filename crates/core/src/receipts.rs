@@ -39,6 +39,8 @@ pub struct State {
     by_pair: BTreeMap<PeerId, BTreeMap<PeerId, BTreeSet<(UnixMillis, Cid)>>>,
     /// One receipt per task and signer: the first.
     by_task: BTreeMap<(PeerId, TaskId), Cid>,
+    /// What they take in the store, keys and values.
+    bytes: u64,
     /// This peer's own that are to be published, oldest first: a program may rate faster than others
     /// take in.
     waiting: VecDeque<Cid>,
@@ -197,6 +199,11 @@ impl State {
         self.by_cid.len()
     }
 
+    /// Bytes they take in the store.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// A receipt by its id, as it travels.
     pub fn serve(&self, cid: &Cid) -> Option<ByteBuf> {
         self.by_cid.get(cid).map(|signed| ByteBuf::from(&signed.bytes[..]))
@@ -221,7 +228,14 @@ impl State {
 
     fn loaded(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
         match verify(bytes, cx.shared.network(), cx.verifier()) {
-            Ok(signed) => _ = self.insert(cx, signed),
+            Ok(signed) => {
+                // The limit may have been lowered since.
+                let gone = self.insert(cx, signed).unwrap_or_default();
+                let writes: Vec<_> = gone.iter().map(|signed| removal(&signed.cid)).collect();
+                if !writes.is_empty() {
+                    cx.store(writes, AfterStore::Nothing);
+                }
+            }
             Err(error) => cx.warn(format!("a stored receipt was dropped: {error}")),
         }
     }
@@ -343,24 +357,37 @@ impl State {
             cx.finish(after);
             return false;
         }
-        let (provider, signer, task) = (rating.provider, signed.signer, rating.task);
-        let mut writes = vec![write(&signed)];
+        let (provider, signer, task, cid) = (rating.provider, signed.signer, rating.task, signed.cid);
+        let put = write(&signed);
         let Some(evicted) = self.insert(cx, signed) else {
             cx.shared.counters.replays += 1;
             cx.finish(after);
             return false;
         };
-        for gone in evicted {
-            writes.push(Write { table: StoreTable::Receipts, key: gone.cid.to_bytes(), value: None });
+        let kept = self.holds(&cid);
+        let mut writes = Vec::new();
+        for gone in evicted.iter().filter(|gone| gone.cid != cid) {
+            writes.push(removal(&gone.cid));
             notes.push(Note::Changed(gone.body.provider));
         }
-        cx.store(writes, after);
+        if kept {
+            writes.push(put);
+        }
+        if writes.is_empty() {
+            cx.finish(after);
+        } else {
+            cx.store(writes, after);
+        }
+        if !kept {
+            return false;
+        }
         cx.event(Event::Receipt { provider, signer, task });
         notes.push(Note::Changed(provider));
         true
     }
 
-    /// Index a receipt and make room. None when it is not the first for its task.
+    /// Index a receipt and make room; returns what had to go, which may be the new one itself. None when
+    /// it is not the first for its task.
     fn insert(&mut self, cx: &mut Cx<'_>, signed: Signed<Rating>) -> Option<Vec<Signed<Rating>>> {
         if !self.is_news(&signed) {
             return None;
@@ -369,6 +396,7 @@ impl State {
         let task = (signer, signed.body.task);
         self.by_task.insert(task, cid);
         self.by_pair.entry(provider).or_default().entry(signer).or_default().insert((signed.body.at, cid));
+        self.bytes += size(&signed);
         self.by_cid.insert(cid, signed);
         cx.touch(provider);
 
@@ -377,12 +405,14 @@ impl State {
         if pair.len() > RECEIPTS_PER_PAIR_MAX
             && let Some((_, oldest)) = pair.first().copied()
         {
-            evicted.push(oldest);
+            evicted.extend(self.remove(&oldest));
         }
-        if self.by_cid.len() - evicted.len() > RECEIPTS_MAX {
-            evicted.extend(self.oldest_of_the_most_rated(&cx.me()));
+        let bytes_max = cx.shared.config.receipts_bytes_max();
+        while self.by_cid.len() > RECEIPTS_MAX || self.bytes > bytes_max {
+            let Some(gone) = self.least_missed(&cx.me()).and_then(|cid| self.remove(&cid)) else { break };
+            evicted.push(gone);
         }
-        Some(evicted.iter().filter_map(|cid| self.remove(cid)).collect())
+        Some(evicted)
     }
 
     /// The first for its task, and one that would be kept.
@@ -400,18 +430,33 @@ impl State {
         })
     }
 
-    /// The oldest one about the provider with the most, but none that this peer signed itself.
-    fn oldest_of_the_most_rated(&self, me: &PeerId) -> Option<Cid> {
-        let others = |signers: &BTreeMap<PeerId, BTreeSet<_>>| -> usize {
-            signers.iter().filter(|(signer, _)| *signer != me).map(|(_, pair)| pair.len()).sum()
+    /// The one to give up: of those that mean least to this peer, the oldest about the provider with
+    /// the most.
+    fn least_missed(&self, me: &PeerId) -> Option<Cid> {
+        let rated: BTreeSet<PeerId> = self.rated_by(me).into_iter().collect();
+        let standing = |provider: &PeerId, signer: &PeerId| match () {
+            () if signer == me => Standing::Own,
+            () if provider == me => Standing::AboutMe,
+            () if rated.contains(signer) => Standing::OfAnAcquaintance,
+            () => Standing::OfAStranger,
         };
-        let signers = self.by_pair.values().max_by_key(|signers| others(signers))?;
-        let oldest = signers.iter().filter(|(signer, _)| *signer != me).filter_map(|(_, pair)| pair.first());
-        oldest.min().map(|(_, cid)| *cid)
+        let pairs = || self.by_pair.iter().flat_map(|(provider, signers)| signers.keys().map(move |it| (provider, it)));
+        let least = pairs().map(|(provider, signer)| standing(provider, signer)).min()?;
+        let (_, oldest) = self
+            .by_pair
+            .iter()
+            .filter_map(|(provider, signers)| {
+                let least = || signers.iter().filter(|(signer, _)| standing(provider, signer) == least);
+                let oldest = least().filter_map(|(_, pair)| pair.first()).min()?;
+                Some((least().map(|(_, pair)| pair.len()).sum::<usize>(), *oldest))
+            })
+            .max_by_key(|(count, _)| *count)?;
+        Some(oldest.1)
     }
 
     fn remove(&mut self, cid: &Cid) -> Option<Signed<Rating>> {
         let signed = self.by_cid.remove(cid)?;
+        self.bytes -= size(&signed);
         let (provider, signer) = (signed.body.provider, signed.signer);
         self.by_task.remove(&(signer, signed.body.task));
         if let Some(signers) = self.by_pair.get_mut(&provider) {
@@ -425,6 +470,26 @@ impl State {
         }
         Some(signed)
     }
+}
+
+/// What a receipt means to this peer, least first. Strangers may be invented, so that what they sign
+/// about each other must not cost what this peer knows at first hand.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    OfAStranger,
+    /// Signed by somebody whom this peer has rated.
+    OfAnAcquaintance,
+    AboutMe,
+    Own,
+}
+
+/// Bytes in the store.
+fn size(signed: &Signed<Rating>) -> u64 {
+    (signed.bytes.len() + signed.cid.encoded_len()) as u64
+}
+
+fn removal(cid: &Cid) -> Write {
+    Write { table: StoreTable::Receipts, key: cid.to_bytes(), value: None }
 }
 
 fn write(signed: &Signed<Rating>) -> Write {

@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub security: Arc<Vec<SecurityEntry>>,
     /// Running totals since start.
     pub counters: Arc<Counters>,
+    /// What tasks and receipts take in the store.
+    pub storage: StorageView,
 }
 
 /// A table cut to a page.
@@ -385,6 +387,19 @@ pub struct LogEntry {
     pub at: UnixMillis,
     /// What.
     pub event: Event,
+}
+
+/// What is kept in the store, and how much may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StorageView {
+    /// Bytes of the tasks: keys and values, at most.
+    pub tasks_bytes: u64,
+    /// Bytes that they and all that may still come to them can take.
+    pub tasks_bytes_max: u64,
+    /// Bytes of the receipts: keys and values.
+    pub receipts_bytes: u64,
+    /// Bytes that they can take.
+    pub receipts_bytes_max: u64,
 }
 
 /// Running totals since start.

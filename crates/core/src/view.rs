@@ -10,7 +10,8 @@ use crate::{
     limits::SNAPSHOT_ROWS_MAX,
     node::Parts,
     snapshot::{
-        Counters, JoinView, LogEntry, MeView, PeerView, Snapshot, Status, StatusBar, Table, TaskView, TrustView,
+        Counters, JoinView, LogEntry, MeView, PeerView, Snapshot, Status, StatusBar, StorageView, Table, TaskView,
+        TrustView,
     },
     status,
     time::Now,
@@ -49,6 +50,12 @@ impl Cache {
                 _ => Arc::new(shared.audit.entries().cloned().collect()),
             },
             counters: keep(last.map(|last| &last.counters), shared.counters),
+            storage: StorageView {
+                tasks_bytes: parts.tasks.bytes(),
+                tasks_bytes_max: shared.config.tasks_bytes_max(),
+                receipts_bytes: parts.receipts.bytes(),
+                receipts_bytes_max: shared.config.receipts_bytes_max(),
+            },
         };
         self.revision = revision;
         self.audited = shared.audit.revision();

@@ -18,6 +18,7 @@
 
 mod provider;
 mod requester;
+mod size;
 
 use std::collections::BTreeMap;
 
@@ -205,6 +206,11 @@ impl State {
     /// Until when a task that this node slept over is not judged.
     fn caught_up(&self, task: &Task) -> Time {
         if task.created < self.awake.unix { self.awake.mono + requester::CATCH_UP } else { Time::default() }
+    }
+
+    /// Bytes of all tasks in the store, at most.
+    pub fn bytes(&self) -> u64 {
+        self.tasks.values().map(size::held).sum()
     }
 
     /// Tasks of others that take up a slot here.
@@ -410,12 +416,20 @@ impl State {
 
     // --- shared ------------------------------------------------------------------------------
 
-    /// Room for one more task: an ended one goes, those with nothing left to send first, then
-    /// deliveries that their requesters never acknowledged, the oldest of each first.
-    fn make_room(&mut self, cx: &mut Cx<'_>) -> bool {
-        if self.tasks.len() < TASKS_MAX {
-            return true;
+    /// Room for `count` more tasks of `bytes` in all. False when those under way leave none.
+    fn make_room(&mut self, cx: &mut Cx<'_>, count: usize, bytes: u64) -> bool {
+        let bytes_max = cx.shared.config.tasks_bytes_max();
+        let mut taken: u64 = self.tasks.values().map(size::reserved).sum();
+        while self.tasks.len() + count > TASKS_MAX || taken + bytes > bytes_max {
+            let Some(gone) = self.evict(cx) else { return false };
+            taken -= size::reserved(&gone);
         }
+        true
+    }
+
+    /// An ended task goes: those with nothing left to send first, then deliveries that their requesters
+    /// never acknowledged, the oldest of each first.
+    fn evict(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
         let victim = self
             .tasks
             .values()
@@ -423,11 +437,10 @@ impl State {
             .filter(|task| task.step.is_none() || task.direction == Direction::In)
             .min_by_key(|task| (task.step.is_some(), task.updated))
             .map(|task| task.id);
-        let Some(id) = victim else { return false };
-        self.tasks.remove(&id);
+        let id = victim?;
         self.outbox.remove(&id);
         cx.store(vec![Write { table: StoreTable::Tasks, key: id.0.to_vec(), value: None }], AfterStore::Nothing);
-        true
+        self.tasks.remove(&id)
     }
 
     /// Write the task as it stands; `after` happens once it is on disk.

@@ -3,7 +3,7 @@
 use libp2p_identity::PeerId;
 use serde_bytes::ByteBuf;
 
-use super::{Note, Offer, State, Step, Task, done, respond};
+use super::{Note, Offer, State, Step, Task, done, respond, size};
 use crate::{
     cx::{AfterStore, Cx},
     io::{CommandError, CommandId, Output, RequestToken},
@@ -21,6 +21,8 @@ use crate::{
 impl State {
     /// Jobs that a restart cut short start anew, and receipts that it kept from being stored are.
     pub(super) fn start(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, receipts: &receipts::State) {
+        // The limit may have been lowered since.
+        self.make_room(cx, 0, 0);
         self.awake = cx.now;
         self.looked = cx.now.mono;
         for task in self.tasks.values() {
@@ -53,7 +55,8 @@ impl State {
         if let Some(task) = self.tasks.get(&signed.body.task) {
             return self.submitted_again(cx, token, task.id, &signed);
         }
-        if let Some(reason) = self.reason_to_reject(cx, &signed.body, offer) {
+        let size = size::of_new(signed.bytes.len(), signed.body.input.len());
+        if let Some(reason) = self.reason_to_reject(cx, &signed.body, offer, size) {
             return cx.respond(token, strict::encode(&TaskReply::Rejected(reason)));
         }
         let submission = signed.body;
@@ -109,7 +112,13 @@ impl State {
         }
     }
 
-    fn reason_to_reject(&mut self, cx: &mut Cx<'_>, submission: &Submission, offer: Offer<'_>) -> Option<String> {
+    fn reason_to_reject(
+        &mut self,
+        cx: &mut Cx<'_>,
+        submission: &Submission,
+        offer: Offer<'_>,
+        size: u64,
+    ) -> Option<String> {
         let waiting = self.tasks.values().filter(|task| task.is_answerable()).count();
         let now = cx.now.unix;
         if submission.to != cx.me() {
@@ -122,7 +131,7 @@ impl State {
             Some("busy: the owner takes no tasks at the moment".into())
         } else if self.slots_taken() >= offer.slots || waiting >= INBOX_MAX {
             Some("busy: no slot is free; try again later".into())
-        } else if !self.make_room(cx) {
+        } else if !self.make_room(cx, 1, size) {
             Some("busy: too many tasks are kept here".into())
         } else {
             None

@@ -3,19 +3,18 @@
 use libp2p_identity::PeerId;
 use serde_bytes::ByteBuf;
 
-use super::{Note, Sending, State, Step, Task, done, respond};
+use super::{Note, Sending, State, Step, Task, done, respond, size};
 use crate::{
     cx::{AfterStore, Cx},
     io::{CommandError, CommandId, Reply, RequestToken},
     limits::{
-        INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, TASK_DURATION_MAX, TASK_DURATION_MIN, TASKS_MAX,
-        TASKS_OPEN_MAX,
+        INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, TASK_DURATION_MAX, TASK_DURATION_MIN, TASKS_OPEN_MAX,
     },
     snapshot::{Direction, SecurityKind, TaskState},
     time::Millis,
     units::Bps,
     wire::{
-        Acceptance, Delivery, Outcome, Rating, Signed, Skill, Submission, TaskId, cut,
+        Acceptance, Delivery, Object, Outcome, Rating, Signed, Skill, Submission, TaskId, cut,
         requests::{TaskReply, TaskRequest},
         signed::{cid_of, cid_of_raw},
     },
@@ -86,11 +85,9 @@ impl State {
         if open.count() >= TASKS_OPEN_MAX {
             return Err(CommandError::Full("tasks of yours"));
         }
-        if !self.make_room(cx) {
-            return Err(CommandError::OutOfRange {
-                what: "the number of tasks",
-                limit: format!("at most {TASKS_MAX}"),
-            });
+        let envelope = Submission::BYTES_MAX - INPUT_BYTES_MAX + input.len();
+        if !self.make_room(cx, 1, size::of_new(envelope, input.len())) {
+            return Err(CommandError::Full("tasks"));
         }
         Ok(())
     }

@@ -229,6 +229,12 @@ impl World {
         self.run();
     }
 
+    /// The same with another configuration.
+    pub fn restart_with(&mut self, at: usize, config: Config) {
+        self.peers[at].config = config;
+        self.restart(at);
+    }
+
     /// Let time pass, with every deadline met (or as late as `tick_every` says).
     pub fn pass(&mut self, span: Millis) {
         let end = self.now + span.0;
