@@ -121,11 +121,11 @@ pub const CARD_RATE: Rate = Rate { per_second: 1, burst: 8, violation: None };
 pub const RECEIPT_RATE: Rate = Rate { per_second: 8, burst: 64, violation: Some(32) };
 /// Receipts of its own that a peer publishes; what is above waits.
 pub const OWN_RECEIPT_RATE: Rate = Rate { per_second: 4, burst: 32, violation: None };
-/// Peers unheard of whose presences one neighbour forwards. A crowd of a thousand may come through one
+/// Peers unheard of whose presences one neighbour forwards. A crowd of two thousand may come through one
 /// relay at once; a flood of invented ones fills the table slowly. The neighbour is not to blame.
-pub const NEWCOMER_RATE: Rate = Rate { per_second: PRESENCES_PER_SECOND_MAX as u32, burst: 1_024, violation: None };
+pub const NEWCOMER_RATE: Rate = Rate { per_second: PRESENCES_PER_SECOND_MAX as u32, burst: 2_048, violation: None };
 /// New receipts of others that one neighbour forwards. Not to blame either. Guess.
-pub const STRANGERS_RECEIPT_RATE: Rate = Rate { per_second: 64, burst: 1_024, violation: None };
+pub const STRANGERS_RECEIPT_RATE: Rate = Rate { per_second: 128, burst: 2_048, violation: None };
 /// `presence/1` requests of one peer. The burst is one whole pull and some; an answer has
 /// [`PAGE_BYTES_MAX`] bytes at most.
 pub const PRESENCES_RATE: Rate = Rate { per_second: 16, burst: PAGES_MAX + 64, violation: Some(16) };

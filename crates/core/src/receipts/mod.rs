@@ -4,29 +4,35 @@
 //! delivery. So nobody can rate a provider that never took the task on, and a third party needs
 //! nothing but the receipt itself. New receipts spread by gossip; peers that connect pull the ones
 //! they lack.
+//!
+//! [`verify`](fn@verify) says what a receipt is, [`keep`] which are kept; this file is how they travel.
+
+mod keep;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use verify::{ReceiptError, verify};
 
 use cid::Cid;
 use libp2p_identity::PeerId;
 use serde_bytes::ByteBuf;
 
+use self::keep::{removal, write};
 use crate::{
     conduct,
     cx::{AfterStore, Cx, Purpose},
-    io::{Event, GossipId, Output, Protocol, RequestError, RequestToken, StoreTable, Topic, Verdict, Write},
+    io::{Event, GossipId, Output, Protocol, RequestError, RequestToken, Topic, Verdict},
     limits::{
-        CLOCK_SKEW_MAX, OBJECT_IDS_MAX, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, PAGES_MAX, RECEIPT_LIFETIME, RECEIPTS_MAX,
-        RECEIPTS_PER_PAIR_MAX, RECEIPTS_WAITING_MAX, REQUEST_BYTES_MAX,
+        CLOCK_SKEW_MAX, OBJECT_IDS_MAX, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, PAGES_MAX, RECEIPT_LIFETIME,
+        RECEIPTS_WAITING_MAX, REQUEST_BYTES_MAX,
     },
     rates::{Evidence, Kind},
     snapshot::SecurityKind,
     time::{Time, UnixMillis},
-    units::Bps,
     wire::{
-        Acceptance, Delivery, Network, Outcome, Rating, Signed, SignedError, TaskId,
+        Rating, Signed, SignedError, TaskId,
         requests::{ObjectsPage, ObjectsRequest},
-        signed::Verifier,
         strict,
     },
 };
@@ -70,76 +76,6 @@ pub enum In<'a> {
 pub enum Note {
     /// The evidence about this provider changed, and with it the weight of what it signed.
     Changed(PeerId),
-}
-
-/// Why a rating is not a receipt.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReceiptError {
-    /// The outer or an embedded envelope.
-    #[error(transparent)]
-    Envelope(#[from] SignedError),
-    /// The parts do not belong together.
-    #[error("the receipt contradicts itself: {0}")]
-    Contradiction(&'static str),
-}
-
-impl From<&ReceiptError> for SecurityKind {
-    fn from(error: &ReceiptError) -> Self {
-        match error {
-            ReceiptError::Envelope(error) => error.into(),
-            ReceiptError::Contradiction(_) => Self::Malformed,
-        }
-    }
-}
-
-/// Check everything a receipt claims against what it embeds. Needs nothing else.
-pub fn verify(bytes: &[u8], network: &Network, verifier: &dyn Verifier) -> Result<Signed<Rating>, ReceiptError> {
-    let signed = Signed::<Rating>::open(bytes, network, verifier)?;
-    let rating = &signed.body;
-    if rating.outcome == Outcome::Other {
-        return Err(SignedError::Unknown("an outcome of a later version".into()).into());
-    }
-    let acceptance = Signed::<Acceptance>::open(&rating.acceptance, network, verifier)?;
-    let rules = [
-        (rating.provider != signed.signer, "it rates its own signer"),
-        (acceptance.signer == rating.provider, "the acceptance is not the provider's"),
-        (acceptance.body.requester == signed.signer, "the acceptance names another requester"),
-        (acceptance.body.task == rating.task, "the acceptance is for another task"),
-        (acceptance.body.skill == rating.skill, "the acceptance is for another skill"),
-    ];
-    if let Some((_, why)) = rules.into_iter().find(|(holds, _)| !holds) {
-        return Err(ReceiptError::Contradiction(why));
-    }
-    match &rating.delivery {
-        None if rating.outcome == Outcome::Expired => {
-            let due = acceptance.body.deadline;
-            if rating.at < due {
-                return Err(ReceiptError::Contradiction("it calls a task expired before its deadline"));
-            }
-            if rating.quality > Bps::ZERO || rating.timeliness > Bps::ZERO {
-                return Err(ReceiptError::Contradiction("it praises a task that never was delivered"));
-            }
-        }
-        None => return Err(ReceiptError::Contradiction("there is no delivery")),
-        Some(bytes) => {
-            let delivery = Signed::<Delivery>::open(bytes, network, verifier)?;
-            if delivery.body.outcome == Outcome::Other {
-                return Err(SignedError::Unknown("an outcome of a later version".into()).into());
-            }
-            let rules = [
-                (delivery.signer == rating.provider, "the delivery is not the provider's"),
-                (delivery.body.requester == signed.signer, "the delivery is for another requester"),
-                (delivery.body.task == rating.task, "the delivery is for another task"),
-                (delivery.body.acceptance == acceptance.cid, "the delivery belongs to another acceptance"),
-                (delivery.body.outcome == rating.outcome, "the delivery had another outcome"),
-                (matches!(rating.outcome, Outcome::Completed | Outcome::Failed), "such an outcome makes no receipt"),
-            ];
-            if let Some((_, why)) = rules.into_iter().find(|(holds, _)| !holds) {
-                return Err(ReceiptError::Contradiction(why));
-            }
-        }
-    }
-    Ok(signed)
 }
 
 impl State {
@@ -385,115 +321,6 @@ impl State {
         notes.push(Note::Changed(provider));
         true
     }
-
-    /// Index a receipt and make room; returns what had to go, which may be the new one itself. None when
-    /// it is not the first for its task.
-    fn insert(&mut self, cx: &mut Cx<'_>, signed: Signed<Rating>) -> Option<Vec<Signed<Rating>>> {
-        if !self.is_news(&signed) {
-            return None;
-        }
-        let (provider, signer, cid) = (signed.body.provider, signed.signer, signed.cid);
-        let task = (signer, signed.body.task);
-        self.by_task.insert(task, cid);
-        self.by_pair.entry(provider).or_default().entry(signer).or_default().insert((signed.body.at, cid));
-        self.bytes += size(&signed);
-        self.by_cid.insert(cid, signed);
-        cx.touch(provider);
-
-        let mut evicted = Vec::new();
-        let pair = &self.by_pair[&provider][&signer];
-        if pair.len() > RECEIPTS_PER_PAIR_MAX
-            && let Some((_, oldest)) = pair.first().copied()
-        {
-            evicted.extend(self.remove(&oldest));
-        }
-        let bytes_max = cx.shared.config.receipts_bytes_max();
-        while self.by_cid.len() > RECEIPTS_MAX || self.bytes > bytes_max {
-            let Some(gone) = self.least_missed(&cx.me()).and_then(|cid| self.remove(&cid)) else { break };
-            evicted.push(gone);
-        }
-        Some(evicted)
-    }
-
-    /// The first for its task, and one that would be kept.
-    fn is_news(&self, signed: &Signed<Rating>) -> bool {
-        !self.by_task.contains_key(&(signed.signer, signed.body.task)) && !self.would_go_at_once(signed)
-    }
-
-    /// Older than every one of its pair's, of which there are as many as may be: taking it in would
-    /// only evict it again, and spread it each time.
-    fn would_go_at_once(&self, signed: &Signed<Rating>) -> bool {
-        let signers = self.by_pair.get(&signed.body.provider);
-        signers.and_then(|signers| signers.get(&signed.signer)).is_some_and(|pair| {
-            pair.len() >= RECEIPTS_PER_PAIR_MAX
-                && pair.first().is_some_and(|oldest| (signed.body.at, signed.cid) < *oldest)
-        })
-    }
-
-    /// The one to give up: of those that mean least to this peer, the oldest about the provider with
-    /// the most.
-    fn least_missed(&self, me: &PeerId) -> Option<Cid> {
-        let rated: BTreeSet<PeerId> = self.rated_by(me).into_iter().collect();
-        let standing = |provider: &PeerId, signer: &PeerId| match () {
-            () if signer == me => Standing::Own,
-            () if provider == me => Standing::AboutMe,
-            () if rated.contains(signer) => Standing::OfAnAcquaintance,
-            () => Standing::OfAStranger,
-        };
-        let pairs = || self.by_pair.iter().flat_map(|(provider, signers)| signers.keys().map(move |it| (provider, it)));
-        let least = pairs().map(|(provider, signer)| standing(provider, signer)).min()?;
-        let (_, oldest) = self
-            .by_pair
-            .iter()
-            .filter_map(|(provider, signers)| {
-                let least = || signers.iter().filter(|(signer, _)| standing(provider, signer) == least);
-                let oldest = least().filter_map(|(_, pair)| pair.first()).min()?;
-                Some((least().map(|(_, pair)| pair.len()).sum::<usize>(), *oldest))
-            })
-            .max_by_key(|(count, _)| *count)?;
-        Some(oldest.1)
-    }
-
-    fn remove(&mut self, cid: &Cid) -> Option<Signed<Rating>> {
-        let signed = self.by_cid.remove(cid)?;
-        self.bytes -= size(&signed);
-        let (provider, signer) = (signed.body.provider, signed.signer);
-        self.by_task.remove(&(signer, signed.body.task));
-        if let Some(signers) = self.by_pair.get_mut(&provider) {
-            if let Some(pair) = signers.get_mut(&signer) {
-                pair.remove(&(signed.body.at, *cid));
-            }
-            signers.retain(|_, pair| !pair.is_empty());
-            if signers.is_empty() {
-                self.by_pair.remove(&provider);
-            }
-        }
-        Some(signed)
-    }
-}
-
-/// What a receipt means to this peer, least first. Strangers may be invented, so that what they sign
-/// about each other must not cost what this peer knows at first hand.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    OfAStranger,
-    /// Signed by somebody whom this peer has rated.
-    OfAnAcquaintance,
-    AboutMe,
-    Own,
-}
-
-/// Bytes in the store.
-fn size(signed: &Signed<Rating>) -> u64 {
-    (signed.bytes.len() + signed.cid.encoded_len()) as u64
-}
-
-fn removal(cid: &Cid) -> Write {
-    Write { table: StoreTable::Receipts, key: cid.to_bytes(), value: None }
-}
-
-fn write(signed: &Signed<Rating>) -> Write {
-    Write { table: StoreTable::Receipts, key: signed.cid.to_bytes(), value: Some(signed.bytes.to_vec()) }
 }
 
 fn pull(cx: &mut Cx<'_>, peer: PeerId, after: Option<Cid>, page: u32) {
