@@ -123,7 +123,13 @@ pub enum Taken {
 #[derive(Debug, Default)]
 pub struct Rates {
     buckets: BTreeMap<(PeerId, Kind), Bucket>,
+    /// How many there may be before full ones are looked for: twice what was left the last time, so that the
+    /// search costs little and a node among many quiet peers holds few.
+    forget_at: usize,
 }
+
+/// Below this many it is not worth looking for full ones.
+const FORGET_MIN: usize = 64;
 
 /// Thousandths of tokens, so that a millisecond at one a second is not lost.
 const TOKEN: u64 = 1_000;
@@ -148,7 +154,7 @@ impl Rates {
     /// Take a token out of the bucket of `peer`, if there is one.
     pub fn take(&mut self, now: Now, peer: PeerId, kind: Kind, evidence: Evidence) -> Taken {
         let rate = kind.rate();
-        if !self.buckets.contains_key(&(peer, kind)) && self.buckets.len() >= RATES_MAX {
+        if !self.buckets.contains_key(&(peer, kind)) && self.buckets.len() >= self.forget_at.max(FORGET_MIN) {
             self.forget(now);
         }
         let (first_hand, signed_at) = match evidence {
@@ -193,6 +199,7 @@ impl Rates {
     /// Make room: every bucket that is full by now, or else the fullest quarter.
     fn forget(&mut self, now: Now) {
         self.buckets.retain(|(_, kind), bucket| !bucket.arrived.would_be_full(kind.rate(), now.mono));
+        self.forget_at = (2 * self.buckets.len()).min(RATES_MAX);
         if self.buckets.len() < RATES_MAX {
             return;
         }
@@ -336,6 +343,15 @@ mod tests {
         assert_eq!(rates.len(), 1);
         rates.forget(at(1_000));
         assert_eq!(rates.len(), 0);
+    }
+
+    #[test]
+    fn a_node_among_many_quiet_peers_holds_few_buckets() {
+        let mut rates = Rates::default();
+        for n in 0..4_000 {
+            rates.take(at(u64::from(n) * 125), peer(n), Kind::Presence, Evidence::FirstHand(None));
+            assert!(rates.len() <= FORGET_MIN, "{} after {n}", rates.len());
+        }
     }
 
     #[test]
