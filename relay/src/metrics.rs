@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mycomesh_core::snapshot::{Counters, Snapshot, Status};
+use mycomesh_core::snapshot::{Counters, SecurityKind, Snapshot, Status, StorageView};
 use mycomesh_net::{Handle, RelayStats};
 use prometheus_client::{
     collector::Collector,
@@ -34,13 +34,14 @@ struct Figures {
     peers: [(Status, u64); 5],
     counters: Counters,
     relay: RelayStats,
+    storage: StorageView,
 }
 
 impl Figures {
     fn of(snapshot: &Snapshot, relay: RelayStats) -> Self {
         let states = [Status::Idle, Status::Reputable, Status::Busy, Status::Offline, Status::Unknown];
         let peers = states.map(|status| (status, snapshot.bar.segment(status).count.into()));
-        Self { peers, counters: *snapshot.counters, relay }
+        Self { peers, counters: *snapshot.counters, relay, storage: snapshot.storage }
     }
 }
 
@@ -54,9 +55,13 @@ fn ours(figures: Figures) -> String {
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let Self { peers, counters, relay } = self;
+        let Self { peers, counters, relay, storage } = self;
         let by_state: Vec<_> = peers.iter().map(|(status, count)| (status.as_str(), *count)).collect();
         gauges(&mut encoder, "peers", "Agents by the state this relay sees them in", "state", &by_state)?;
+        let kept = [("tasks", storage.tasks_bytes), ("receipts", storage.receipts_bytes)];
+        gauges(&mut encoder, "storage_bytes", "Bytes kept, by what", "what", &kept)?;
+        let limits = [("tasks", storage.tasks_bytes_max), ("receipts", storage.receipts_bytes_max)];
+        gauges(&mut encoder, "storage_bytes_max", "Bytes that may be kept, by what", "what", &limits)?;
         gauge(&mut encoder, "relay_reservations", "Reservations held now", relay.reservations)?;
         gauge(&mut encoder, "relay_circuits", "Relayed connections now", relay.circuits)?;
         let denied = [("reservation", relay.reservations_denied), ("circuit", relay.circuits_denied)];
@@ -69,10 +74,22 @@ impl Collector for Figures {
             ("rejected", counters.gossip_rejected),
         ];
         counters_by(&mut encoder, "gossip_frames", "Gossip frames by verdict", "verdict", &frames)?;
-        let requests = [("served", counters.requests_served), ("refused", counters.requests_refused)];
+        let requests = [
+            ("served", counters.requests_served),
+            ("refused", counters.requests_refused - counters.excess_requests),
+            ("excess", counters.excess_requests),
+        ];
         counters_by(&mut encoder, "requests", "Requests of other peers", "outcome", &requests)?;
-        let objects = [("replayed", counters.replays), ("expired", counters.expired), ("forged", counters.forged)];
-        counters_by(&mut encoder, "objects_dropped", "Signed objects not taken", "why", &objects)
+        let objects = [
+            ("replayed", counters.replays),
+            ("expired", counters.expired),
+            ("forged", counters.forged),
+            ("excess", counters.excess_objects),
+            ("quarantined", counters.quarantined_objects),
+        ];
+        counters_by(&mut encoder, "objects_dropped", "Signed objects not taken", "why", &objects)?;
+        let security = SecurityKind::ALL.map(|kind| (kind.as_str(), counters.security.of(kind)));
+        counters_by(&mut encoder, "security_events", "What other peers did wrong", "kind", &security)
     }
 }
 
@@ -111,16 +128,30 @@ mod tests {
     fn every_figure_is_named_and_labelled() {
         let peers =
             [(Status::Idle, 3), (Status::Reputable, 2), (Status::Busy, 1), (Status::Offline, 0), (Status::Unknown, 9)];
-        let counters = Counters { gossip_rejected: 7, ..Counters::default() };
+        let counters = Counters {
+            gossip_rejected: 7,
+            requests_refused: 13,
+            excess_requests: 8,
+            quarantined_objects: 10,
+            ..Counters::default()
+        };
         let relay = RelayStats { circuits: 4, reservations_denied: 5, bytes_sent: 6, ..RelayStats::default() };
-        let text = ours(Figures { peers, counters, relay });
+        let storage = StorageView { receipts_bytes: 11, receipts_bytes_max: 12, ..StorageView::default() };
+        let text = ours(Figures { peers, counters, relay, storage });
         for line in [
             "mycomesh_peers{state=\"idle\"} 3",
             "mycomesh_peers{state=\"unknown\"} 9",
+            "mycomesh_storage_bytes{what=\"receipts\"} 11",
+            "mycomesh_storage_bytes_max{what=\"receipts\"} 12",
             "mycomesh_relay_circuits 4",
             "mycomesh_relay_denials_total{what=\"reservation\"} 5",
             "mycomesh_transport_bytes_total{way=\"sent\"} 6",
             "mycomesh_gossip_frames_total{verdict=\"rejected\"} 7",
+            "mycomesh_requests_total{outcome=\"excess\"} 8",
+            "mycomesh_requests_total{outcome=\"refused\"} 5",
+            "mycomesh_objects_dropped_total{why=\"quarantined\"} 10",
+            "mycomesh_security_events_total{kind=\"forged\"} 0",
+            "mycomesh_security_events_total{kind=\"quarantined\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -29,6 +29,10 @@ const KEYS: &[(&str, &str)] = &[
     ("mesh.reputation_decay_per_day", "Basis points of its weight that evidence loses in a day: 100 is 1 %."),
     ("mesh.failed_attempts_max", "Violations after which a peer is put into quarantine."),
     ("mesh.quarantine_s", "Seconds of the first quarantine; each further one lasts twice as long."),
+    (
+        "mesh.storage_bytes_max",
+        "Bytes of receipts (a quarter) and tasks (the rest) in the store. What strangers signed goes first. The database file is\nlarger: it keeps indexes and free pages, too. A relay holds receipts only, some 15 MiB when it holds all it may.",
+    ),
     ("mesh.reserve", "Whether to ask other relays for a reservation. A relay is reachable by itself."),
     ("mesh.agent", "Whether to offer skills. A pure relay is no agent and is not counted in the status bar."),
     (

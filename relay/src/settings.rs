@@ -16,7 +16,7 @@ use figment::{
 use multiaddr::Multiaddr;
 use mycomesh_core::{
     Config,
-    config::{ConfigError, NOT_YET},
+    config::{ConfigError, why_not_yet},
 };
 use mycomesh_net::RelayServer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -382,8 +382,8 @@ fn explain(message: &str) -> String {
         return message;
     };
     let name = name.trim_matches(['`', ' ']);
-    if NOT_YET.contains(&name) {
-        return "this version does not enforce this key yet; remove it rather than rely on it".into();
+    if let Some(why) = why_not_yet(name) {
+        return format!("this version does not enforce this key, so remove it rather than rely on it: {why}");
     }
     format!("unknown key; known here: {}", known.trim_start_matches("one of ").replace('`', ""))
 }
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_key_that_nothing_enforces_yet_is_refused_by_name() {
-        for key in NOT_YET {
+        for key in mycomesh_core::config::NOT_YET {
             check(
                 &format!("[mesh]\n{key} = 1\n"),
                 &format!("relay.toml:2: `mesh.{key}`: this version does not enforce"),
@@ -442,6 +442,10 @@ mod tests {
         check(
             "[mesh]\npresence_interval_s = 15\nmax_peers = 0\n",
             "relay.toml:3: `mesh.max_peers`: must be 1 to 10000",
+        );
+        check(
+            "[mesh]\nstorage_bytes_max = 1000\n",
+            "relay.toml:2: `mesh.storage_bytes_max`: must be 16777216 (16 MiB) to ",
         );
         check("[relay]\nconnections_max = 0", "relay.toml:2: `relay.connections_max`: must be at least 1");
     }

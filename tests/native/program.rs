@@ -28,7 +28,7 @@ async fn mistakes_in_the_configuration_name_file_line_and_key() {
     for (text, words) in [
         ("[mesh]\nmax_pears = 5\n", ["relay.toml:2:", "`mesh.max_pears`", "unknown key"]),
         ("[mesh]\n\nmax_peers = \"many\"\n", ["relay.toml:3:", "`mesh.max_peers`", "expected u32"]),
-        ("[mesh]\nstorage_bytes_max = 1\n", ["relay.toml:2:", "`mesh.storage_bytes_max`", "does not enforce"]),
+        ("[mesh]\nmemory_bytes_max = 1\n", ["relay.toml:2:", "`mesh.memory_bytes_max`", "does not enforce"]),
         ("http = 8080\n", ["relay.toml:1:", "`http`", "expected a string"]),
     ] {
         fs::write(&file, text).expect("write the configuration");

@@ -9,8 +9,9 @@ use libp2p_identity::{Keypair, PeerId};
 use mycomesh_core::{
     io::{Event, Path, Reply},
     snapshot::{
-        Counters, Direction, JoinStage, JoinView, LogEntry, MeView, PeerView, Problem, ReceiptView, RelayView, Segment,
-        Snapshot, Status, StatusBar, Table, TaskState, TaskView, TrustComponent, TrustView,
+        Counters, Direction, JoinStage, JoinView, LogEntry, MeView, PeerView, Problem, ReceiptView, RelayView,
+        SecurityEntry, SecurityKind, Segment, Snapshot, Status, StatusBar, StorageView, Table, TaskState, TaskView,
+        TrustComponent, TrustView,
     },
     time::{Millis, UnixMillis},
     units::Bps,
@@ -80,12 +81,14 @@ fn snapshot(case: &str) -> Option<Section<Snapshot>> {
         peers: Arc::new(table),
         tasks: Arc::new(if alone { Table { rows: Vec::new(), total: 0 } } else { tasks() }),
         log: Arc::new(if alone { Vec::new() } else { log() }),
+        security: Arc::new(if alone { Vec::new() } else { security() }),
         counters: Arc::new(Counters {
             gossip_accepted: 1_204,
             gossip_ignored: 311,
             requests_served: 42,
             ..Counters::default()
         }),
+        storage: StorageView::default(),
     })))
 }
 
@@ -297,9 +300,25 @@ fn log() -> Vec<LogEntry> {
         },
         Event::Receipt { provider: id(200), signer: id(2), task: TaskId([3; 16]) },
         Event::ReputationUpdated { peer: id(3), from: Bps::percent(30), to: Bps::percent(41) },
-        Event::Security { peer: id(5), what: "sent a frame whose signature is wrong".into() },
         Event::PeerLost { peer: id(5), goodbye: false },
     ];
     let entries = events.into_iter().zip(1..);
     entries.map(|(event, number)| LogEntry { number, at: ago(200 - number * 20), event }).collect()
+}
+
+fn security() -> Vec<SecurityEntry> {
+    let entry = |number, kind, what: &str, count| SecurityEntry {
+        number,
+        kind,
+        peer: id(5),
+        what: what.into(),
+        count,
+        first: ago(90),
+        last: ago(60 - number),
+    };
+    vec![
+        entry(1, SecurityKind::Forged, "forwarded a forged gossip frame", 1),
+        entry(2, SecurityKind::Excess, "signed presences too often", 3),
+        entry(3, SecurityKind::Quarantined, "refused for 3600 s after repeated violations", 1),
+    ]
 }

@@ -132,7 +132,8 @@ fn view(props: &ShellProps, ui: &Ui, starting: bool) -> Html {
         View::Inbox => html! { <InboxView {me} {tasks} /> },
         View::Reputation => html! { <ReputationView {me} {peers} /> },
         View::Log => html! {
-            <LogView {me} {peers} log={Section::from(&snapshot.log)} counters={Section::from(&snapshot.counters)} />
+            <LogView {me} {peers} log={Section::from(&snapshot.log)} security={Section::from(&snapshot.security)}
+                counters={Section::from(&snapshot.counters)} />
         },
         View::Settings => html! { <SettingsView me={Some(me)} /> },
     }

@@ -3,7 +3,7 @@
 use libp2p_identity::PeerId;
 use mycomesh_core::{
     io::{Event, Path},
-    snapshot::{JoinStage, Status, TaskState},
+    snapshot::{JoinStage, SecurityEntry, Status, TaskState},
     time::{Millis, UnixMillis},
     units::Bps,
     wire::Outcome,
@@ -253,6 +253,15 @@ pub fn event(event: &Event, name: impl Fn(&PeerId) -> String) -> String {
     }
 }
 
+/// A security event as a sentence; `since` is when the first of several happened.
+pub fn security(entry: &SecurityEntry, name: impl Fn(&PeerId) -> String, since: &str) -> String {
+    let (peer, what) = (name(&entry.peer), &entry.what);
+    match entry.count {
+        0 | 1 => format!("{peer}: {what}"),
+        count => format!("{peer}: {what} ({count} times since {since})"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,6 +271,25 @@ mod tests {
         assert_eq!(short("12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"), "12D3Ko…c6iDEp");
         assert_eq!(short("short"), "short");
         assert_eq!(short("äöüäöüäöüäöüäöü"), "äöüäöü…äöüäöü");
+    }
+
+    #[test]
+    fn a_fault_again_and_again_is_told_once_with_how_often() {
+        use mycomesh_core::snapshot::SecurityKind;
+        let at = UnixMillis(0);
+        let peer = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp".parse().expect("an id");
+        let entry = |count| SecurityEntry {
+            number: 1,
+            kind: SecurityKind::Excess,
+            peer,
+            what: "signed presences too often".into(),
+            count,
+            first: at,
+            last: at,
+        };
+        let check = |count, expect: &str| assert_eq!(security(&entry(count), |_| "Ada".into(), "14:03"), expect);
+        check(1, "Ada: signed presences too often");
+        check(12, "Ada: signed presences too often (12 times since 14:03)");
     }
 
     #[test]

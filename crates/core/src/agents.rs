@@ -10,10 +10,13 @@ use libp2p_identity::PeerId;
 use serde_bytes::ByteBuf;
 
 use crate::{
+    conduct,
     config::Profile,
     cx::{AfterStore, Cx, Purpose},
     io::{CommandId, Output, Protocol, Reply, RequestError, StoreTable, Write},
     limits::{CARDS_MAX, OBJECT_IDS_MAX, REQUEST_BYTES_MAX},
+    rates::{Evidence, Kind},
+    snapshot::SecurityKind,
     time::{Millis, Time},
     wire::{
         Card, Signed, SignedError, Skill, SkillCard,
@@ -48,10 +51,10 @@ const RETRY: Millis = Millis(2_000);
 /// After that many tries the card is given up until another presence names it.
 const TRIES_MAX: u32 = 5;
 /// Key of the profile in the store.
-const PROFILE_KEY: &[u8] = b"profile";
+pub const PROFILE_KEY: &[u8] = b"profile";
 
 /// What agents takes in.
-pub enum In {
+pub enum In<'a> {
     /// The profile from the store.
     Loaded(Vec<u8>),
     /// Sign the card; from now on this peer is an agent.
@@ -61,9 +64,9 @@ pub enum In {
     /// A presence names a card.
     Named { owner: PeerId, cid: Cid, from: PeerId },
     /// Bytes that should be a card.
-    Bytes { from: PeerId, bytes: Vec<u8> },
+    Bytes { from: PeerId, bytes: Vec<u8>, conduct: &'a conduct::State },
     /// The answer to a request for cards.
-    Response { peer: PeerId, cids: Vec<Cid>, result: Result<Vec<u8>, RequestError> },
+    Response { peer: PeerId, cids: Vec<Cid>, result: Result<Vec<u8>, RequestError>, conduct: &'a conduct::State },
     /// A deadline may have passed.
     Tick,
 }
@@ -73,7 +76,7 @@ impl State {
         Self { profile, own: None, cards: BTreeMap::new(), wanted: BTreeMap::new() }
     }
 
-    pub fn handle(&mut self, cx: &mut Cx<'_>, input: In) {
+    pub fn handle(&mut self, cx: &mut Cx<'_>, input: In<'_>) {
         match input {
             In::Loaded(bytes) => self.loaded(cx, &bytes),
             In::Start => self.sign(cx, &[]),
@@ -88,8 +91,8 @@ impl State {
                 self.sign(cx, &before);
             }
             In::Named { owner, cid, from } => self.named(cx, owner, cid, from),
-            In::Bytes { from, bytes } => self.bytes(cx, from, &bytes),
-            In::Response { peer, cids, result } => self.response(cx, peer, cids, result),
+            In::Bytes { from, bytes, conduct } => self.bytes(cx, from, &bytes, conduct),
+            In::Response { peer, cids, result, conduct } => self.response(cx, peer, cids, result, conduct),
             In::Tick => self.ask_for_wanted(cx),
         }
     }
@@ -151,14 +154,21 @@ impl State {
         if self.cards.contains_key(&cid) || self.wanted.contains_key(&cid) || self.wanted.len() >= CARDS_MAX {
             return;
         }
+        if !cx.within_rate(owner, Kind::Card, Evidence::FirstHand(None)) {
+            cx.shared.counters.excess_objects += 1;
+            return;
+        }
         self.wanted.insert(cid, Wanted { owner, from, tries: 0, due: cx.now.mono + GATHER });
     }
 
-    fn bytes(&mut self, cx: &mut Cx<'_>, from: PeerId, bytes: &[u8]) {
+    fn bytes(&mut self, cx: &mut Cx<'_>, from: PeerId, bytes: &[u8], conduct: &conduct::State) {
         match cx.open::<Card>(bytes) {
+            Ok(card) if conduct.is_quarantined(&card.signer, cx.now.mono) => {
+                cx.shared.counters.quarantined_objects += 1;
+            }
             Ok(card) => self.insert(cx, card),
             Err(SignedError::Unknown(_) | SignedError::Limits) => {}
-            Err(error) => cx.charge(from, format!("served a wrong card: {error}")),
+            Err(error) => cx.charge(from, (&error).into(), format!("served a wrong card: {error}")),
         }
     }
 
@@ -167,11 +177,14 @@ impl State {
             return;
         }
         // One card per owner is enough: the one its latest presence names.
-        if let Some(wanted) = self.wanted.remove(&card.cid)
-            && wanted.owner != card.signer
-        {
-            // The card itself is right; only whoever named it is not.
-            cx.charge(wanted.owner, "named somebody else's card as its own");
+        match self.wanted.remove(&card.cid) {
+            Some(wanted) if wanted.owner != card.signer => {
+                // The card itself is right; only whoever named it is not.
+                cx.charge(wanted.owner, SecurityKind::Impersonation, "named somebody else's card as its own");
+            }
+            // Nobody known names it: it takes no place of one that somebody does.
+            None if self.cards.len() >= CARDS_MAX => return,
+            _ => {}
         }
         cx.touch(card.signer);
         cx.show();
@@ -196,8 +209,12 @@ impl State {
         let now = cx.now.mono;
         self.wanted.retain(|_, wanted| wanted.tries < TRIES_MAX || now < wanted.due);
         let mut batches: BTreeMap<PeerId, Vec<Cid>> = BTreeMap::new();
+        if self.wanted.values().all(|wanted| now < wanted.due) {
+            return;
+        }
         for (cid, wanted) in &mut self.wanted {
-            if now < wanted.due {
+            // Those that are due in a moment come along, so that a stream of presences is a request each 30 ms.
+            if now + GATHER < wanted.due {
                 continue;
             }
             let source = if wanted.tries % 2 == 0 { wanted.from } else { wanted.owner };
@@ -214,15 +231,22 @@ impl State {
         }
     }
 
-    fn response(&mut self, cx: &mut Cx<'_>, peer: PeerId, cids: Vec<Cid>, result: Result<Vec<u8>, RequestError>) {
+    fn response(
+        &mut self,
+        cx: &mut Cx<'_>,
+        peer: PeerId,
+        cids: Vec<Cid>,
+        result: Result<Vec<u8>, RequestError>,
+        conduct: &conduct::State,
+    ) {
         if let Ok(data) = result {
             match strict::decode::<ObjectsPage>(&data, REQUEST_BYTES_MAX) {
                 Ok(page) if page.objects.len() <= cids.len() => {
                     for bytes in page.objects {
-                        self.bytes(cx, peer, &bytes);
+                        self.bytes(cx, peer, &bytes, conduct);
                     }
                 }
-                _ => cx.charge(peer, "a malformed page of cards"),
+                _ => cx.charge(peer, SecurityKind::Malformed, "a malformed page of cards"),
             }
         }
         // What did not come is asked for elsewhere.

@@ -12,6 +12,8 @@ use crate::{
     wire::{Network, Skill},
 };
 
+const MIB: u64 = 1024 * 1024;
+
 /// The skills of an agent, in the order of their names.
 pub type SkillSet = BTreeSet<Skill>;
 
@@ -38,6 +40,11 @@ pub struct Config {
     pub failed_attempts_max: u32,
     /// Seconds of the first quarantine; each further one lasts twice as long. Seed default 3600.
     pub quarantine_s: u32,
+    /// Bytes of the tasks and receipts in the store, keys and values; see [`Config::tasks_bytes_max`].
+    /// What the database needs beside them (indexes, free pages, the profile) is not counted. The
+    /// seed's 10 GB are for blobs, of which there are none yet; 256 MiB hold every task and receipt
+    /// that the other limits allow, but for very large ones.
+    pub storage_bytes_max: u64,
     /// Whether this node asks its relays for a reservation, so that others can reach it through
     /// them. Off on a relay.
     pub reserve: bool,
@@ -58,6 +65,7 @@ impl Default for Config {
             reputation_decay_per_day: Bps::percent(1),
             failed_attempts_max: 3,
             quarantine_s: 3_600,
+            storage_bytes_max: 256 * MIB,
             reserve: true,
             agent: true,
         }
@@ -77,7 +85,7 @@ pub struct ConfigError {
 impl Config {
     /// Check every range. [`crate::Node::new`] calls it.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let rules: [(&'static str, bool, &'static str); 8] = [
+        let rules: [(&'static str, bool, &'static str); 9] = [
             ("max_peers", (1..=10_000).contains(&self.max_peers), "1 to 10000"),
             ("connection_timeout_s", (1..=300).contains(&self.connection_timeout_s), "1 to 300 seconds"),
             ("presence_interval_s", (1..=300).contains(&self.presence_interval_s), "1 to 300 seconds"),
@@ -86,6 +94,11 @@ impl Config {
             ("reputation_decay_per_day", self.reputation_decay_per_day <= Bps::percent(50), "0 to 5000 basis points"),
             ("failed_attempts_max", (1..=1_000).contains(&self.failed_attempts_max), "1 to 1000"),
             ("quarantine_s", (1..=604_800).contains(&self.quarantine_s), "1 to 604800 seconds"),
+            (
+                "storage_bytes_max",
+                (16 * MIB..=1024 * 1024 * MIB).contains(&self.storage_bytes_max),
+                "16777216 (16 MiB) to 1099511627776 bytes (1 TiB)",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((key, _, wanted)) => Err(ConfigError { key, wanted }),
@@ -103,6 +116,17 @@ impl Config {
         Millis::secs(self.quarantine_s.into())
     }
 
+    /// The part of the storage that tasks may take: three quarters. A fixed one, so that a flood of
+    /// receipts does not cost anybody a task, nor the other way round.
+    pub const fn tasks_bytes_max(&self) -> u64 {
+        self.storage_bytes_max / 4 * 3
+    }
+
+    /// The part of the storage that receipts may take.
+    pub const fn receipts_bytes_max(&self) -> u64 {
+        self.storage_bytes_max - self.tasks_bytes_max()
+    }
+
     /// Time between two searches for neighbours.
     pub fn discovery_interval(&self) -> Millis {
         Millis::secs(self.discovery_interval_s.into())
@@ -110,8 +134,8 @@ impl Config {
 }
 
 /// Keys of the seeds' table that nothing enforces in this version, and are therefore refused
-/// rather than silently accepted.
-pub const NOT_YET: [&str; 9] = [
+/// rather than silently accepted. [`why_not_yet`] says what is missing.
+pub const NOT_YET: [&str; 8] = [
     "packet_bytes_max",
     "compression_enabled",
     "encryption_required",
@@ -119,9 +143,26 @@ pub const NOT_YET: [&str; 9] = [
     "bandwidth_bytes_per_s",
     "cpu_share_max",
     "memory_bytes_max",
-    "storage_bytes_max",
     "p2p_enabled",
 ];
+
+/// Why a key of [`NOT_YET`] is refused, and what bounds the same thing meanwhile.
+pub fn why_not_yet(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "packet_bytes_max" | "compression_enabled" => "there are no blobs yet; frames have fixed limits",
+        "encryption_required" => "every connection is encrypted anyway, and nothing beyond that is yet",
+        "validation_threshold" => "no results are validated by others yet",
+        "bandwidth_bytes_per_s" => {
+            "nothing slows a connection down; circuit_bytes_max and circuit_duration_s bound what one relayed connection carries"
+        }
+        "cpu_share_max" => "nothing here measures or slows down processor use; the operating system can",
+        "memory_bytes_max" => {
+            "memory follows from the limits of counts and sizes, not from one number; the operating system can bound it"
+        }
+        "p2p_enabled" => "there is nothing to run without the mesh",
+        _ => return None,
+    })
+}
 
 /// What an agent says of itself when it starts; changed later by
 /// [`crate::io::Command::SetProfile`].

@@ -9,16 +9,18 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::{
+    audit::Audit,
     config::Config,
     io::{
         CommandError, CommandId, Event, GossipId, Output, Protocol, QueryId, Reply, RequestId, RequestToken, StoreId,
         Verdict, Write,
     },
-    limits::{LOG_ENTRIES_MAX, REQUESTS_MAX},
-    snapshot::{Counters, LogEntry},
+    limits::{LOG_ENTRIES_MAX, REQUESTS_MAX, SECURITY_TEXT_BYTES_MAX},
+    rates::{Evidence, Kind, Rates, Taken},
+    snapshot::{Counters, LogEntry, SecurityKind},
     tasks::Step,
     time::Now,
-    wire::{Network, Object, Signed, SignedError, TaskId, signed::Verifier},
+    wire::{Network, Object, Signed, SignedError, TaskId, cut, signed::Verifier},
 };
 
 /// One handling of one input.
@@ -37,19 +39,31 @@ pub struct Shared {
     pub me: PeerId,
     pub counters: Counters,
     pub log: VecDeque<LogEntry>,
+    /// Security events, apart from the log.
+    pub audit: Audit,
     /// Whether somebody who looks on should see this input's effect at once. A renewed presence or
     /// another round trip can wait for [`crate::limits::QUIET_INTERVAL`].
     pub loud: bool,
     /// Peers whose state may have changed in this input.
     pub touched: BTreeSet<PeerId>,
     /// Violations seen in this input, charged at its end.
-    pub charges: Vec<(PeerId, String)>,
+    pub charges: Vec<Charge>,
+    /// How often every peer did what.
+    pub rates: Rates,
     key: Keypair,
     verifier: Box<dyn Verifier>,
     rng: ChaCha8Rng,
     next_id: u64,
     requests: BTreeMap<RequestId, Purpose>,
     stores: BTreeMap<StoreId, AfterStore>,
+}
+
+/// Something a peer did wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    pub peer: PeerId,
+    pub kind: SecurityKind,
+    pub what: String,
 }
 
 /// What a request of ours was for.
@@ -87,9 +101,11 @@ impl Shared {
             me: key.public().to_peer_id(),
             counters: Counters::default(),
             log: VecDeque::new(),
+            audit: Audit::default(),
             loud: false,
             touched: BTreeSet::new(),
             charges: Vec::new(),
+            rates: Rates::default(),
             key,
             verifier,
             rng: ChaCha8Rng::from_seed(seed),
@@ -144,9 +160,10 @@ impl Cx<'_> {
         &*self.shared.verifier
     }
 
-    /// Send a request, unless too many wait already.
+    /// Send a request, unless too many wait already or `peer` had so many of late that it would refuse it.
     pub fn request(&mut self, peer: PeerId, protocol: Protocol, data: Vec<u8>, purpose: Purpose) -> bool {
-        if self.shared.requests.len() >= REQUESTS_MAX {
+        let asking = Kind::Asking(protocol);
+        if self.shared.requests.len() >= REQUESTS_MAX || !self.within_rate(peer, asking, Evidence::FirstHand(None)) {
             return false;
         }
         let id = RequestId(self.shared.number());
@@ -161,9 +178,9 @@ impl Cx<'_> {
     }
 
     /// Drop a request whose bytes were wrong, and charge its sender.
-    pub fn refuse(&mut self, peer: PeerId, token: RequestToken, what: impl Into<String>) {
+    pub fn refuse(&mut self, peer: PeerId, token: RequestToken, kind: SecurityKind, what: impl Into<String>) {
         self.shared.counters.requests_refused += 1;
-        self.charge(peer, what);
+        self.charge(peer, kind, what);
         self.out.push(Output::Refuse { token });
     }
 
@@ -189,6 +206,19 @@ impl Cx<'_> {
 
     pub fn query_id(&mut self) -> QueryId {
         QueryId(self.shared.number())
+    }
+
+    /// Tell the owner of a security event, and the list of them.
+    pub fn security(&mut self, peer: PeerId, kind: SecurityKind, what: String) {
+        self.audit(peer, kind, &what);
+        self.out.push(Output::Event(Event::Security { peer, what }));
+    }
+
+    /// Put a security event on the list; the owner need not hear of it.
+    pub fn audit(&mut self, peer: PeerId, kind: SecurityKind, what: &str) {
+        self.shared.loud = true;
+        self.shared.audit.record(self.now.unix, peer, kind, what);
+        self.shared.counters.security = self.shared.audit.totals();
     }
 
     /// Tell the owner, and the log.
@@ -217,8 +247,18 @@ impl Cx<'_> {
     }
 
     /// Charge a violation to `peer`; conduct acts on it at the end of this input.
-    pub fn charge(&mut self, peer: PeerId, what: impl Into<String>) {
-        self.shared.charges.push((peer, what.into()));
+    pub fn charge(&mut self, peer: PeerId, kind: SecurityKind, what: impl Into<String>) {
+        self.shared.charges.push(Charge { peer, kind, what: cut(&what.into(), SECURITY_TEXT_BYTES_MAX) });
+    }
+
+    /// Whether `peer` may do this once more; who goes on although it may not is charged.
+    pub fn within_rate(&mut self, peer: PeerId, kind: Kind, evidence: Evidence) -> bool {
+        match self.shared.rates.take(self.now, peer, kind, evidence) {
+            Taken::Within => return true,
+            Taken::Above => {}
+            Taken::Violation => self.charge(peer, SecurityKind::Excess, kind.too_often()),
+        }
+        false
     }
 
     /// The verdict on a gossip frame, counted.
@@ -242,11 +282,12 @@ impl Cx<'_> {
         match error {
             SignedError::Forged => {
                 self.shared.counters.forged += 1;
-                self.charge(from, "forwarded a forged gossip frame");
+                self.charge(from, SecurityKind::Forged, "forwarded a forged gossip frame");
                 self.verdict(id, from, Verdict::Reject);
             }
             SignedError::Malformed(detail) => {
-                self.charge(from, format!("forwarded a malformed gossip frame: {detail}"));
+                let what = format!("forwarded a malformed gossip frame: {detail}");
+                self.charge(from, SecurityKind::Malformed, what);
                 self.verdict(id, from, Verdict::Reject);
             }
             SignedError::Unknown(_) | SignedError::Limits => self.verdict(id, from, Verdict::Ignore),

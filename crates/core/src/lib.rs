@@ -10,6 +10,7 @@
 //! [`node`] routes. Subsystems never call each other.
 
 mod agents;
+mod audit;
 mod conduct;
 pub mod config;
 mod cx;
@@ -20,6 +21,7 @@ pub mod limits;
 mod links;
 mod node;
 mod presence;
+mod rates;
 mod receipts;
 mod reputation;
 pub mod snapshot;
@@ -32,5 +34,6 @@ pub mod wire;
 
 pub use config::{Config, Profile};
 pub use node::Node;
+pub use rates::Rate;
 pub use receipts::{ReceiptError, verify as verify_receipt};
 pub use reputation::{BALANCED, FLOOR, Profile as TrustProfile, weighted};

@@ -1,7 +1,7 @@
 //! Every bound of a node, with its unit and its reason. Remote input never sizes memory: what goes
 //! past a bound is refused, cut or evicted as the comment says.
 
-use crate::time::Millis;
+use crate::{rates::Rate, time::Millis};
 
 // --- frames ---------------------------------------------------------------------------------
 
@@ -67,7 +67,8 @@ pub const CLOCK_SKEW_MAX: Millis = Millis::secs(120);
 
 /// Cards held; those of peers that are gone are evicted first.
 pub const CARDS_MAX: usize = 4_096;
-/// Receipts held; the oldest of the provider with the most is evicted first.
+/// Receipts held, also bounded by `storage_bytes_max`. What strangers signed is evicted first, the oldest
+/// of the provider with the most; what this peer signed itself last.
 pub const RECEIPTS_MAX: usize = 10_000;
 /// Receipts by one signer about one provider; the oldest goes first. More would not count anyway.
 pub const RECEIPTS_PER_PAIR_MAX: usize = 32;
@@ -92,6 +93,62 @@ pub const OUTBOX_LIFETIME: Millis = Millis::secs(7 * 24 * 3_600);
 pub const RETRY_MIN: Millis = Millis(1_000);
 /// The longest wait between two tries while the peer is reachable.
 pub const RETRY_MAX: Millis = Millis::secs(30);
+
+// --- conduct --------------------------------------------------------------------------------
+
+/// One violation fades in this time: two in a day are an accident, three in an hour are not. Guess.
+pub const VIOLATION_FORGOTTEN: Millis = Millis::secs(3_600);
+/// One doubling fades in this time after the end of the last quarantine. Longer than the longest
+/// quarantine by default, so that waiting it out is not what makes it shorter. Guess.
+pub const DOUBLING_FORGOTTEN: Millis = Millis::secs(7 * 24 * 3_600);
+/// Doublings after which a quarantine stops growing: 2^7 times the first, about five days by default.
+pub const DOUBLINGS_MAX: u32 = 7;
+
+// --- rates ----------------------------------------------------------------------------------
+// Each has room above what an honest peer does at most, so that only who does not keep to the
+// protocol is ever above. A peer keeps to the `ASKING` rates by itself; what answers allows more.
+
+/// Buckets kept; a full one goes first, then the fullest. Twice the peers: most have none, since a
+/// bucket is full again within seconds.
+pub const RATES_MAX: usize = 2 * PEERS_MAX;
+/// Presences of one signer. An honest one signs five a second at most (changes are 200 ms apart).
+/// At 50 a second the burst lasts 1.5 s and three violations another 2.2 s.
+pub const PRESENCE_RATE: Rate = Rate { per_second: 6, burst: 64, violation: Some(32) };
+/// Different cards that one peer's presences name; each costs a fetch. Nobody is blamed: a program may
+/// change its card with each presence. What is not fetched now is with a later presence.
+pub const CARD_RATE: Rate = Rate { per_second: 1, burst: 8, violation: None };
+/// Receipts by one signer that come by gossip, each with three signatures to check and a write.
+pub const RECEIPT_RATE: Rate = Rate { per_second: 8, burst: 64, violation: Some(32) };
+/// Receipts of its own that a peer publishes; what is above waits.
+pub const OWN_RECEIPT_RATE: Rate = Rate { per_second: 4, burst: 32, violation: None };
+/// Peers unheard of whose presences one neighbour forwards. A crowd of two thousand may come through one
+/// relay at once; a flood of invented ones fills the table slowly. The neighbour is not to blame.
+pub const NEWCOMER_RATE: Rate = Rate { per_second: PRESENCES_PER_SECOND_MAX as u32, burst: 2_048, violation: None };
+/// New receipts of others that one neighbour forwards. Not to blame either. Guess.
+pub const STRANGERS_RECEIPT_RATE: Rate = Rate { per_second: 128, burst: 2_048, violation: None };
+/// `presence/1` requests of one peer. The burst is one whole pull and some; an answer has
+/// [`PAGE_BYTES_MAX`] bytes at most.
+pub const PRESENCES_RATE: Rate = Rate { per_second: 16, burst: PAGES_MAX + 64, violation: Some(16) };
+/// What a peer asks for itself; a pull that meets this limit goes on with the next link.
+pub const ASKING_PRESENCES_RATE: Rate = Rate { per_second: 8, burst: PAGES_MAX, violation: None };
+/// `objects/1` requests of one peer: a whole pull of receipts, and cards as they are named.
+pub const OBJECTS_RATE: Rate = Rate { per_second: 64, burst: 2 * PAGES_MAX + 64, violation: Some(32) };
+/// What a peer asks for itself: cards in batches 30 ms apart.
+pub const ASKING_OBJECTS_RATE: Rate = Rate { per_second: 40, burst: 2 * PAGES_MAX, violation: None };
+/// `tasks/1` requests of one peer. High, since programs ask programs; slots bound what is taken on.
+pub const TASKS_RATE: Rate = Rate { per_second: 200, burst: 400, violation: Some(100) };
+/// What a peer sends itself; a step that meets this limit waits in the outbox.
+pub const ASKING_TASKS_RATE: Rate = Rate { per_second: 100, burst: 256, violation: None };
+const _: () = assert!(ASKING_PRESENCES_RATE.per_second < PRESENCES_RATE.per_second);
+const _: () = assert!(ASKING_PRESENCES_RATE.burst < PRESENCES_RATE.burst);
+const _: () = assert!(ASKING_OBJECTS_RATE.per_second < OBJECTS_RATE.per_second);
+const _: () = assert!(ASKING_OBJECTS_RATE.burst < OBJECTS_RATE.burst);
+const _: () = assert!(ASKING_TASKS_RATE.per_second < TASKS_RATE.per_second);
+const _: () = assert!(ASKING_TASKS_RATE.burst < TASKS_RATE.burst);
+const _: () = assert!(OWN_RECEIPT_RATE.per_second < RECEIPT_RATE.per_second);
+const _: () = assert!(OWN_RECEIPT_RATE.burst < RECEIPT_RATE.burst);
+/// Own receipts that wait to be published; above it the oldest is left to pulls.
+pub const RECEIPTS_WAITING_MAX: usize = 1_024;
 
 // --- links ----------------------------------------------------------------------------------
 
@@ -158,6 +215,12 @@ pub const EVIDENCE_ROWS_MAX: usize = 20;
 pub const QUIET_INTERVAL: Millis = Millis::secs(5);
 /// Lines of the event log.
 pub const LOG_ENTRIES_MAX: usize = 500;
+/// Lines of the list of security events, apart from the event log. Repeated ones are one line.
+pub const AUDIT_ENTRIES_MAX: usize = 256;
+/// The longest span that one line of it stands for, so that its two times still tell when it was.
+pub const AUDIT_FOLDED: Millis = Millis::secs(3_600);
+/// What is said of one security event; part of it may be a remote's words.
+pub const SECURITY_TEXT_BYTES_MAX: usize = 240;
 /// Requests that wait for an answer of the other side.
 pub const REQUESTS_MAX: usize = 512;
 /// Requests of others that wait for the store here.

@@ -4,7 +4,11 @@
 //! `Arc`, so a reader can compare pointers and skip the work. Every table is cut to
 //! [`crate::limits::SNAPSHOT_ROWS_MAX`] rows and says how many there are in all.
 
+mod security;
+
 use std::sync::Arc;
+
+pub use security::{SecurityEntry, SecurityKind, SecurityTotals};
 
 use cid::Cid;
 use libp2p_identity::PeerId;
@@ -33,10 +37,15 @@ pub struct Snapshot {
     pub peers: Arc<Table<PeerView>>,
     /// Tasks asked and answered, newest first.
     pub tasks: Arc<Table<TaskView>>,
-    /// What happened, newest last.
+    /// What happened, newest last, but for security events.
     pub log: Arc<Vec<LogEntry>>,
+    /// What others did wrong, and what was done about it; the latest last. At most
+    /// [`crate::limits::AUDIT_ENTRIES_MAX`] lines.
+    pub security: Arc<Vec<SecurityEntry>>,
     /// Running totals since start.
     pub counters: Arc<Counters>,
+    /// What tasks and receipts take in the store.
+    pub storage: StorageView,
 }
 
 /// A table cut to a page.
@@ -380,6 +389,19 @@ pub struct LogEntry {
     pub event: Event,
 }
 
+/// What is kept in the store, and how much may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StorageView {
+    /// Bytes of the tasks: keys and values, at most.
+    pub tasks_bytes: u64,
+    /// Bytes that they and all that may still come to them can take.
+    pub tasks_bytes_max: u64,
+    /// Bytes of the receipts: keys and values.
+    pub receipts_bytes: u64,
+    /// Bytes that they can take.
+    pub receipts_bytes_max: u64,
+}
+
 /// Running totals since start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
@@ -391,7 +413,7 @@ pub struct Counters {
     pub gossip_rejected: u64,
     /// Requests answered.
     pub requests_served: u64,
-    /// Requests refused: malformed, or the sender is in quarantine.
+    /// Requests refused: malformed, too many, or the sender is in quarantine.
     pub requests_refused: u64,
     /// Replayed objects seen.
     pub replays: u64,
@@ -399,4 +421,12 @@ pub struct Counters {
     pub expired: u64,
     /// Objects with a wrong signature seen.
     pub forged: u64,
+    /// Objects dropped because their signer, or who forwarded them, is above its rate.
+    pub excess_objects: u64,
+    /// Requests refused unread because their sender is above its rate.
+    pub excess_requests: u64,
+    /// Objects dropped because their signer is in quarantine, whoever forwarded them.
+    pub quarantined_objects: u64,
+    /// Security events.
+    pub security: SecurityTotals,
 }

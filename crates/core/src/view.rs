@@ -10,7 +10,8 @@ use crate::{
     limits::SNAPSHOT_ROWS_MAX,
     node::Parts,
     snapshot::{
-        Counters, JoinView, LogEntry, MeView, PeerView, Snapshot, Status, StatusBar, Table, TaskView, TrustView,
+        Counters, JoinView, LogEntry, MeView, PeerView, Snapshot, Status, StatusBar, StorageView, Table, TaskView,
+        TrustView,
     },
     status,
     time::Now,
@@ -20,6 +21,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Cache {
     revision: u64,
+    /// The revision of the security events in it.
+    audited: u64,
     last: Option<Snapshot>,
 }
 
@@ -42,9 +45,20 @@ impl Cache {
             peers: keep(last.map(|last| &last.peers), page(peers)),
             tasks: keep(last.map(|last| &last.tasks), tasks(parts)),
             log: keep_log(last.map(|last| &last.log), shared),
+            security: match last {
+                Some(last) if self.audited == shared.audit.revision() => last.security.clone(),
+                _ => Arc::new(shared.audit.entries().cloned().collect()),
+            },
             counters: keep(last.map(|last| &last.counters), shared.counters),
+            storage: StorageView {
+                tasks_bytes: parts.tasks.bytes(),
+                tasks_bytes_max: shared.config.tasks_bytes_max(),
+                receipts_bytes: parts.receipts.bytes(),
+                receipts_bytes_max: shared.config.receipts_bytes_max(),
+            },
         };
         self.revision = revision;
+        self.audited = shared.audit.revision();
         self.last = Some(snapshot.clone());
         snapshot
     }
@@ -110,7 +124,7 @@ fn row(parts: &Parts, shared: &Shared, now: Now, peer: &PeerId) -> PeerView {
     let (path, rtt) = parts.links.path(peer);
     let mut trust = named(parts, parts.reputation.view(peer));
     trust.quarantined_until = parts.conduct.quarantined_until(peer, now.mono);
-    trust.first_hand_failures += parts.conduct.violations(peer, shared.config.failed_attempts_max);
+    trust.first_hand_failures += parts.conduct.violations(peer, shared.config.failed_attempts_max, now);
     PeerView {
         peer_id: *peer,
         status: parts.status(shared, peer),

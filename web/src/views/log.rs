@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use libp2p_identity::PeerId;
 use mycomesh_core::{
     limits,
-    snapshot::{Counters, LogEntry, MeView, PeerView, Table},
+    snapshot::{Counters, LogEntry, MeView, PeerView, SecurityEntry, Table},
+    time::UnixMillis,
 };
 use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;
@@ -21,7 +22,63 @@ pub struct LogProps {
     pub me: Section<MeView>,
     pub peers: Section<Table<PeerView>>,
     pub log: Section<Vec<LogEntry>>,
+    pub security: Section<Vec<SecurityEntry>>,
     pub counters: Section<Counters>,
+}
+
+/// A line of one of the two lists. Both are bounded apart, so that neither pushes the other out.
+#[derive(Clone, Copy)]
+enum Line<'a> {
+    Event(&'a LogEntry),
+    Security(&'a SecurityEntry),
+}
+
+impl Line<'_> {
+    fn at(self) -> UnixMillis {
+        match self {
+            Self::Event(entry) => entry.at,
+            Self::Security(entry) => entry.last,
+        }
+    }
+
+    fn key(self) -> String {
+        match self {
+            Self::Event(entry) => format!("event-{}", entry.number),
+            Self::Security(entry) => format!("security-{}", entry.number),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Event(entry) => entry.event.name(),
+            Self::Security(_) => "p2p:security",
+        }
+    }
+
+    fn group(self) -> EventGroup {
+        match self {
+            Self::Event(entry) => EventGroup::of(&entry.event),
+            Self::Security(_) => EventGroup::Trust,
+        }
+    }
+
+    fn text(self, names: &Names) -> String {
+        match self {
+            Self::Event(entry) => words::event(&entry.event, |peer| names.name(peer)),
+            Self::Security(entry) => {
+                words::security(entry, |peer| names.name(peer), &browser::time_of_day(entry.first))
+            }
+        }
+    }
+}
+
+/// Both lists as one, newest first.
+fn merged<'a>(log: &'a [LogEntry], security: &'a [SecurityEntry]) -> Vec<Line<'a>> {
+    // The log's own order first: entries of the same millisecond keep it.
+    let events = log.iter().rev().map(Line::Event);
+    let mut lines: Vec<_> = events.chain(security.iter().rev().map(Line::Security)).collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.at()));
+    lines
 }
 
 #[function_component]
@@ -41,17 +98,18 @@ pub fn LogView(props: &LogProps) -> Html {
     };
     let names = Names::of(&props.me, &props.peers);
     let needle = search.to_lowercase();
-    let lines: Vec<(&LogEntry, String)> = props
-        .log
-        .iter()
-        .rev()
-        .filter(|entry| group.is_none_or(|group| EventGroup::of(&entry.event) == group))
-        .map(|entry| (entry, words::event(&entry.event, |peer| names.name(peer))))
+    let lines: Vec<(Line<'_>, String)> = merged(&props.log, &props.security)
+        .into_iter()
+        .filter(|line| group.is_none_or(|group| line.group() == group))
+        .map(|line| (line, line.text(&names)))
         .filter(|(_, text)| needle.is_empty() || text.to_lowercase().contains(&needle))
         .collect();
     html! {
         <>
-            <p class="summary">{ format!("The latest {} events since this page was opened are kept.", limits::LOG_ENTRIES_MAX) }</p>
+            <p class="summary">{ format!(
+                "The latest {} events since this page was opened are kept, and apart from them {} about security.",
+                limits::LOG_ENTRIES_MAX, limits::AUDIT_ENTRIES_MAX
+            ) }</p>
             <div class="fields">
                 <label class="field">{"Show"}
                     <select onchange={choose} data-testid="log-group">
@@ -66,11 +124,11 @@ pub fn LogView(props: &LogProps) -> Html {
                 </label>
             </div>
             if lines.is_empty() {
-                <div class="empty"><p>{ if props.log.is_empty() { "Nothing has happened yet." } else { "No event matches; change the filter." } }</p></div>
+                <div class="empty"><p>{ if props.log.is_empty() && props.security.is_empty() { "Nothing has happened yet." } else { "No event matches; change the filter." } }</p></div>
             } else {
-                <ol class="log" reversed=true>{ for lines.into_iter().map(|(entry, text)| html! {
-                    <li key={entry.number} data-testid="log-row" data-event={entry.event.name()}>
-                        <time class="number dim">{ browser::time_of_day(entry.at) }</time>
+                <ol class="log" reversed=true>{ for lines.into_iter().map(|(line, text)| html! {
+                    <li key={line.key()} data-testid="log-row" data-event={line.name()}>
+                        <time class="number dim">{ browser::time_of_day(line.at()) }</time>
                         <span dir="auto">{ text }</span>
                     </li>
                 }) }</ol>
@@ -97,6 +155,8 @@ fn Totals(props: &TotalsProps) -> Html {
         ("Replays", totals.replays),
         ("Expired", totals.expired),
         ("Forged", totals.forged),
+        ("Too many", totals.excess_objects + totals.excess_requests),
+        ("From peers in quarantine", totals.quarantined_objects),
     ];
     html! {
         <section aria-labelledby="totals-title">

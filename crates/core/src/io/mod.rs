@@ -393,7 +393,7 @@ pub struct Write {
 /// Tables of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StoreTable {
-    /// The profile.
+    /// The profile, and who is in quarantine.
     Meta,
     /// Tasks with their outbox.
     Tasks,

@@ -22,8 +22,9 @@ use crate::{
     limits::QUIET_INTERVAL,
     links,
     presence::{self, Facts},
+    rates::{Evidence, Kind},
     receipts, reputation,
-    snapshot::{Snapshot, Status},
+    snapshot::{SecurityKind, Snapshot, Status},
     status,
     tasks::{self, Offer},
     time::{Now, Time},
@@ -149,12 +150,13 @@ impl Node {
         if !self.started || self.stopping {
             return None;
         }
-        let Parts { agents, links, presence, reputation, tasks, .. } = &self.parts;
+        let Parts { agents, links, presence, receipts, reputation, tasks, .. } = &self.parts;
         let queries = self.queries.values().map(|query| query.due).min();
         [
             agents.next_deadline(),
             links.next_deadline(&self.shared.me),
             presence.next_deadline(),
+            receipts.next_deadline(),
             reputation.next_deadline(),
             tasks.next_deadline(now),
             queries,
@@ -193,6 +195,7 @@ impl Node {
             .collect();
         self.parts.links.handle(&mut cx, links::In::Tick(&candidates));
         self.parts.agents.handle(&mut cx, agents::In::Tick);
+        self.parts.receipts.handle(&mut cx, receipts::In::Tick);
         let notes = self.parts.tasks.handle(&mut cx, tasks::In::Tick);
         let overdue: Vec<_> =
             self.queries.iter().filter(|(_, query)| now.mono >= query.due).map(|(id, _)| *id).collect();
@@ -205,8 +208,8 @@ impl Node {
     /// What follows from any input.
     fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
         let mut cx = Cx { now, shared: &mut self.shared, out };
-        for (peer, what) in std::mem::take(&mut cx.shared.charges) {
-            self.parts.conduct.handle(&mut cx, conduct::In::Charge(peer, what));
+        for charge in std::mem::take(&mut cx.shared.charges) {
+            self.parts.conduct.handle(&mut cx, conduct::In::Charge(charge));
         }
         self.parts.reputation.handle(&mut cx, reputation::In::Tick(&self.parts.receipts));
         if self.started {
@@ -258,6 +261,7 @@ impl Node {
             Input::Connected { peer, .. } if parts.conduct.is_quarantined(&peer, now.mono) => {
                 let reason = DialError::Refused("this peer refuses it after repeated violations".into());
                 parts.links.handle(&mut cx, links::In::DialFailed { peer, upgrade: false, reason });
+                cx.audit(peer, SecurityKind::Refused, "connected while it is refused");
                 cx.out.push(Output::ClosePeer { peer });
             }
             Input::Connected { peer, link, path, dialled } => {
@@ -290,11 +294,13 @@ impl Node {
                 cx.verdict(id, from, Verdict::Ignore);
             }
             Input::Gossip { from, id, topic: Topic::Presence, data } => {
-                let notes = parts.presence.handle(&mut cx, presence::In::Gossip { from, id, data: &data });
+                let input = presence::In::Gossip { from, id, data: &data, conduct: &parts.conduct };
+                let notes = parts.presence.handle(&mut cx, input);
                 self.follow_presence(now, out, notes);
             }
             Input::Gossip { from, id, topic: Topic::Receipts, data } => {
-                let notes = parts.receipts.handle(&mut cx, receipts::In::Gossip { from, id, data: &data });
+                let input = receipts::In::Gossip { from, id, data: &data, conduct: &parts.conduct };
+                let notes = parts.receipts.handle(&mut cx, input);
                 self.follow_receipts(now, out, notes);
             }
             Input::Request { peer, token, .. } if parts.conduct.is_quarantined(&peer, now.mono) => {
@@ -347,7 +353,12 @@ impl Node {
         data: &[u8],
     ) {
         let mut cx = Cx { now, shared: &mut self.shared, out };
-        let Parts { agents, conduct: _, presence, receipts, tasks, busy, .. } = &mut self.parts;
+        if !cx.within_rate(peer, Kind::Request(protocol), Evidence::FirstHand(None)) {
+            cx.shared.counters.excess_requests += 1;
+            cx.shared.counters.requests_refused += 1;
+            return cx.out.push(Output::Refuse { token });
+        }
+        let Parts { agents, presence, receipts, tasks, busy, .. } = &mut self.parts;
         match protocol {
             Protocol::Presence => {
                 let input = presence::In::Request { peer, token, data, cards: agents.cards() };
@@ -368,16 +379,19 @@ impl Node {
 
     fn response(&mut self, now: Now, out: &mut Vec<Output>, purpose: Purpose, result: Result<Vec<u8>, RequestError>) {
         let mut cx = Cx { now, shared: &mut self.shared, out };
+        let conduct = &self.parts.conduct;
         match purpose {
             Purpose::Presences { peer, page } => {
-                let notes = self.parts.presence.handle(&mut cx, presence::In::Response { peer, page, result });
+                let input = presence::In::Response { peer, page, result, conduct };
+                let notes = self.parts.presence.handle(&mut cx, input);
                 self.follow_presence(now, out, notes);
             }
             Purpose::Cards { peer, cids } => {
-                self.parts.agents.handle(&mut cx, agents::In::Response { peer, cids, result });
+                self.parts.agents.handle(&mut cx, agents::In::Response { peer, cids, result, conduct });
             }
             Purpose::Receipts { peer, page } => {
-                let notes = self.parts.receipts.handle(&mut cx, receipts::In::Response { peer, page, result });
+                let input = receipts::In::Response { peer, page, result, conduct };
+                let notes = self.parts.receipts.handle(&mut cx, input);
                 self.follow_receipts(now, out, notes);
             }
             Purpose::Task { task, step } => {
@@ -458,7 +472,8 @@ impl Node {
                     self.parts.links.handle(&mut cx, links::In::Announced { peer, addrs });
                 }
                 presence::Note::CardBytes { from, bytes } => {
-                    self.parts.agents.handle(&mut cx, agents::In::Bytes { from, bytes });
+                    let conduct = &self.parts.conduct;
+                    self.parts.agents.handle(&mut cx, agents::In::Bytes { from, bytes, conduct });
                 }
                 presence::Note::OtherNetwork(peer) => {
                     self.parts.links.handle(&mut cx, links::In::OtherNetwork(peer));
@@ -539,7 +554,14 @@ impl Parts {
     fn load(&mut self, cx: &mut Cx<'_>, records: Vec<crate::io::Record>) {
         for record in records {
             match record.table {
-                StoreTable::Meta => self.agents.handle(cx, agents::In::Loaded(record.value)),
+                StoreTable::Meta if record.key.starts_with(conduct::KEY_PREFIX) => {
+                    self.conduct.handle(cx, conduct::In::Loaded { key: record.key, value: record.value });
+                }
+                StoreTable::Meta if record.key == agents::PROFILE_KEY => {
+                    self.agents.handle(cx, agents::In::Loaded(record.value));
+                }
+                // Of a later version.
+                StoreTable::Meta => {}
                 StoreTable::Tasks => _ = self.tasks.handle(cx, tasks::In::Loaded(record.value)),
                 StoreTable::Receipts => _ = self.receipts.handle(cx, receipts::In::Loaded(record.value)),
             }

@@ -18,6 +18,7 @@
 
 mod provider;
 mod requester;
+mod size;
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,7 @@ use crate::{
     io::{CommandError, CommandId, Event, Protocol, Reply, RequestError, RequestToken, StoreTable, Write},
     limits::{OUTBOX_LIFETIME, REQUEST_BYTES_MAX, RETRY_MAX, RETRY_MIN, TASKS_MAX},
     receipts,
-    snapshot::{Direction, TaskState, TaskView},
+    snapshot::{Direction, SecurityKind, TaskState, TaskView},
     time::{Millis, Now, Time, UnixMillis},
     units::Bps,
     wire::{
@@ -212,6 +213,11 @@ impl State {
         self.tasks.values().map(|task| (task.id, task.direction, task.peer, task.state))
     }
 
+    /// Bytes of all tasks in the store, at most.
+    pub fn bytes(&self) -> u64 {
+        self.tasks.values().map(size::held).sum()
+    }
+
     /// Tasks of others that take up a slot here.
     pub fn slots_taken(&self) -> u32 {
         let open = |task: &&Task| task.direction == Direction::In && !task.state.is_final();
@@ -250,14 +256,16 @@ impl State {
     ) {
         let request: TaskRequest = match strict::decode(data, REQUEST_BYTES_MAX) {
             Ok(request) => request,
-            Err(error) => return cx.refuse(peer, token, format!("malformed task request: {error}")),
+            Err(error) => {
+                return cx.refuse(peer, token, SecurityKind::Malformed, format!("malformed task request: {error}"));
+            }
         };
         match peek_kind(&request.object) {
             Some(Kind::Submission) => self.submission(cx, peer, token, &request.object, offer),
             Some(Kind::Cancel) => self.canceled(cx, peer, token, &request.object),
             Some(Kind::Rating) => self.rated(cx, notes, peer, token, &request.object),
             Some(Kind::Delivery) => self.delivered(cx, peer, token, request),
-            _ => cx.refuse(peer, token, "sent a task request of an unknown kind"),
+            _ => cx.refuse(peer, token, SecurityKind::Unexpected, "sent a task request of an unknown kind"),
         }
     }
 
@@ -338,14 +346,16 @@ impl State {
             Err(_) => return,
         };
         match (step, reply) {
-            (_, Err(error)) => cx.charge(peer, format!("malformed task answer: {error}")),
+            (_, Err(error)) => cx.charge(peer, SecurityKind::Malformed, format!("malformed task answer: {error}")),
             (_, Ok(TaskReply::Later)) => {}
             (Step::Submit, Ok(TaskReply::Accepted(bytes))) => self.accepted(cx, id, &bytes),
             (Step::Submit, Ok(TaskReply::Rejected(reason))) => self.rejected(cx, id, &reason),
             (Step::Deliver, Ok(TaskReply::Canceled)) => self.delivered_too_late(cx, id),
             (_, Ok(TaskReply::Ack)) => self.acknowledged(cx, id),
             (_, Ok(TaskReply::Unknown)) => self.unanswerable(cx, id, "the peer does not know this task any more"),
-            (_, Ok(_)) => cx.charge(peer, "answered a task step with something that does not fit"),
+            (_, Ok(_)) => {
+                cx.charge(peer, SecurityKind::Unexpected, "answered a task step with something that does not fit")
+            }
         }
     }
 
@@ -411,12 +421,20 @@ impl State {
 
     // --- shared ------------------------------------------------------------------------------
 
-    /// Room for one more task: an ended one goes, those with nothing left to send first, then
-    /// deliveries that their requesters never acknowledged, the oldest of each first.
-    fn make_room(&mut self, cx: &mut Cx<'_>) -> bool {
-        if self.tasks.len() < TASKS_MAX {
-            return true;
+    /// Room for `count` more tasks of `bytes` in all. False when those under way leave none.
+    fn make_room(&mut self, cx: &mut Cx<'_>, count: usize, bytes: u64) -> bool {
+        let bytes_max = cx.shared.config.tasks_bytes_max();
+        let mut taken: u64 = self.tasks.values().map(size::reserved).sum();
+        while self.tasks.len() + count > TASKS_MAX || taken + bytes > bytes_max {
+            let Some(gone) = self.evict(cx) else { return false };
+            taken -= size::reserved(&gone);
         }
+        true
+    }
+
+    /// An ended task goes: those with nothing left to send first, then deliveries that their requesters
+    /// never acknowledged, the oldest of each first.
+    fn evict(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
         let victim = self
             .tasks
             .values()
@@ -424,11 +442,10 @@ impl State {
             .filter(|task| task.step.is_none() || task.direction == Direction::In)
             .min_by_key(|task| (task.step.is_some(), task.updated))
             .map(|task| task.id);
-        let Some(id) = victim else { return false };
-        self.tasks.remove(&id);
+        let id = victim?;
         self.outbox.remove(&id);
         cx.store(vec![Write { table: StoreTable::Tasks, key: id.0.to_vec(), value: None }], AfterStore::Nothing);
-        true
+        self.tasks.remove(&id)
     }
 
     /// Write the task as it stands; `after` happens once it is on disk.
@@ -466,12 +483,6 @@ fn done(command: CommandId) -> AfterStore {
 
 fn respond(token: RequestToken, reply: &TaskReply) -> AfterStore {
     AfterStore::Respond { token, data: strict::encode(reply) }
-}
-
-/// At most `max` bytes of a text, cut between characters.
-fn cut(text: &str, max: usize) -> String {
-    let end = (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text[..end].to_owned()
 }
 
 impl Task {

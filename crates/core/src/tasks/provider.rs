@@ -3,15 +3,15 @@
 use libp2p_identity::PeerId;
 use serde_bytes::ByteBuf;
 
-use super::{Note, Offer, State, Step, Task, cut, done, respond};
+use super::{Note, Offer, State, Step, Task, done, respond, size};
 use crate::{
     cx::{AfterStore, Cx},
     io::{CommandError, CommandId, Output, RequestToken},
     limits::{CLOCK_SKEW_MAX, INBOX_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, TASK_DURATION_MAX},
     receipts,
-    snapshot::{Direction, TaskState},
+    snapshot::{Direction, SecurityKind, TaskState},
     wire::{
-        Acceptance, Cancel, Delivery, Outcome, Signed, Skill, Submission, TaskId,
+        Acceptance, Cancel, Delivery, Outcome, Signed, Skill, Submission, TaskId, cut,
         requests::TaskReply,
         signed::{cid_of, cid_of_raw},
         strict,
@@ -21,6 +21,8 @@ use crate::{
 impl State {
     /// Jobs that a restart cut short start anew, and receipts that it kept from being stored are.
     pub(super) fn start(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, receipts: &receipts::State) {
+        // The limit may have been lowered since.
+        self.make_room(cx, 0, 0);
         self.awake = cx.now;
         self.looked = cx.now.mono;
         for task in self.tasks.values() {
@@ -47,13 +49,14 @@ impl State {
     ) {
         let signed = match cx.open::<Submission>(bytes) {
             Ok(signed) if signed.signer == peer => signed,
-            Ok(_) => return cx.refuse(peer, token, "sent somebody else's submission"),
-            Err(error) => return cx.refuse(peer, token, format!("sent a wrong submission: {error}")),
+            Ok(_) => return cx.refuse(peer, token, SecurityKind::Impersonation, "sent somebody else's submission"),
+            Err(error) => return cx.refuse(peer, token, (&error).into(), format!("sent a wrong submission: {error}")),
         };
         if let Some(task) = self.tasks.get(&signed.body.task) {
             return self.submitted_again(cx, token, task.id, &signed);
         }
-        if let Some(reason) = self.reason_to_reject(cx, &signed.body, offer) {
+        let size = size::of_new(signed.bytes.len(), signed.body.input.len());
+        if let Some(reason) = self.reason_to_reject(cx, &signed.body, offer, size) {
             return cx.respond(token, strict::encode(&TaskReply::Rejected(reason)));
         }
         let submission = signed.body;
@@ -105,11 +108,17 @@ impl State {
         let same = task.direction == Direction::In && task.submission[..] == signed.bytes[..];
         match task.acceptance.clone().filter(|_| same) {
             Some(acceptance) => self.save(cx, id, respond(token, &TaskReply::Accepted(acceptance))),
-            None => cx.refuse(signed.signer, token, "used the id of another task"),
+            None => cx.refuse(signed.signer, token, SecurityKind::Unexpected, "used the id of another task"),
         }
     }
 
-    fn reason_to_reject(&mut self, cx: &mut Cx<'_>, submission: &Submission, offer: Offer<'_>) -> Option<String> {
+    fn reason_to_reject(
+        &mut self,
+        cx: &mut Cx<'_>,
+        submission: &Submission,
+        offer: Offer<'_>,
+        size: u64,
+    ) -> Option<String> {
         let waiting = self.tasks.values().filter(|task| task.is_answerable()).count();
         let now = cx.now.unix;
         if submission.to != cx.me() {
@@ -122,7 +131,7 @@ impl State {
             Some("busy: the owner takes no tasks at the moment".into())
         } else if self.slots_taken() >= offer.slots || waiting >= INBOX_MAX {
             Some("busy: no slot is free; try again later".into())
-        } else if !self.make_room(cx) {
+        } else if !self.make_room(cx, 1, size) {
             Some("busy: too many tasks are kept here".into())
         } else {
             None
@@ -218,8 +227,8 @@ impl State {
     pub(super) fn canceled(&mut self, cx: &mut Cx<'_>, peer: PeerId, token: RequestToken, bytes: &[u8]) {
         let signed = match cx.open::<Cancel>(bytes) {
             Ok(signed) if signed.signer == peer => signed,
-            Ok(_) => return cx.refuse(peer, token, "sent somebody else's cancel"),
-            Err(error) => return cx.refuse(peer, token, format!("sent a wrong cancel: {error}")),
+            Ok(_) => return cx.refuse(peer, token, SecurityKind::Impersonation, "sent somebody else's cancel"),
+            Err(error) => return cx.refuse(peer, token, (&error).into(), format!("sent a wrong cancel: {error}")),
         };
         let id = signed.body.task;
         let known = self.tasks.get(&id).filter(|task| task.peer == peer && task.direction == Direction::In);
@@ -242,8 +251,15 @@ impl State {
     ) {
         let signed = match receipts::verify(bytes, cx.shared.network(), cx.verifier()) {
             Ok(signed) if signed.signer == peer && signed.body.provider == cx.me() => signed,
-            Ok(_) => return cx.refuse(peer, token, "sent a receipt that is not about this peer"),
-            Err(error) => return cx.refuse(peer, token, format!("sent a wrong receipt: {error}")),
+            Ok(_) => {
+                return cx.refuse(
+                    peer,
+                    token,
+                    SecurityKind::Impersonation,
+                    "sent a receipt that is not about this peer",
+                );
+            }
+            Err(error) => return cx.refuse(peer, token, (&error).into(), format!("sent a wrong receipt: {error}")),
         };
         let id = signed.body.task;
         let Some(task) = self.tasks.get_mut(&id).filter(|task| task.peer == peer) else {

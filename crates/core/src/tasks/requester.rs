@@ -3,19 +3,18 @@
 use libp2p_identity::PeerId;
 use serde_bytes::ByteBuf;
 
-use super::{Note, Sending, State, Step, Task, cut, done, respond};
+use super::{Note, Sending, State, Step, Task, done, respond, size};
 use crate::{
     cx::{AfterStore, Cx},
     io::{CommandError, CommandId, Reply, RequestToken},
     limits::{
-        INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, TASK_DURATION_MAX, TASK_DURATION_MIN, TASKS_MAX,
-        TASKS_OPEN_MAX,
+        INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, TASK_DURATION_MAX, TASK_DURATION_MIN, TASKS_OPEN_MAX,
     },
-    snapshot::{Direction, TaskState},
+    snapshot::{Direction, SecurityKind, TaskState},
     time::Millis,
     units::Bps,
     wire::{
-        Acceptance, Delivery, Outcome, Rating, Signed, Skill, Submission, TaskId,
+        Acceptance, Delivery, Object, Outcome, Rating, Signed, Skill, Submission, TaskId, cut,
         requests::{TaskReply, TaskRequest},
         signed::{cid_of, cid_of_raw},
     },
@@ -86,11 +85,9 @@ impl State {
         if open.count() >= TASKS_OPEN_MAX {
             return Err(CommandError::Full("tasks of yours"));
         }
-        if !self.make_room(cx) {
-            return Err(CommandError::OutOfRange {
-                what: "the number of tasks",
-                limit: format!("at most {TASKS_MAX}"),
-            });
+        let envelope = Submission::BYTES_MAX - INPUT_BYTES_MAX + input.len();
+        if !self.make_room(cx, 1, size::of_new(envelope, input.len())) {
+            return Err(CommandError::Full("tasks"));
         }
         Ok(())
     }
@@ -142,7 +139,7 @@ impl State {
         let Some(task) = self.tasks.get(&id) else { return };
         let peer = task.peer;
         if let Err(why) = check_acceptance(cx, task, bytes) {
-            return cx.charge(peer, format!("answered with a wrong acceptance: {why}"));
+            return cx.charge(peer, SecurityKind::Malformed, format!("answered with a wrong acceptance: {why}"));
         }
         self.outbox.remove(&id);
         if let Some(task) = self.tasks.get_mut(&id) {
@@ -166,8 +163,8 @@ impl State {
     pub(super) fn delivered(&mut self, cx: &mut Cx<'_>, peer: PeerId, token: RequestToken, request: TaskRequest) {
         let signed = match cx.open::<Delivery>(&request.object) {
             Ok(signed) if signed.signer == peer => signed,
-            Ok(_) => return cx.refuse(peer, token, "sent somebody else's delivery"),
-            Err(error) => return cx.refuse(peer, token, format!("sent a wrong delivery: {error}")),
+            Ok(_) => return cx.refuse(peer, token, SecurityKind::Impersonation, "sent somebody else's delivery"),
+            Err(error) => return cx.refuse(peer, token, (&error).into(), format!("sent a wrong delivery: {error}")),
         };
         let id = signed.body.task;
         let known = self.tasks.get(&id).filter(|task| task.peer == peer && task.direction == Direction::Out);
@@ -185,7 +182,7 @@ impl State {
         let checked =
             check_acceptance(cx, task, &acceptance).and_then(|()| check_delivery(&signed, &acceptance, &output));
         if let Err(why) = checked {
-            return cx.refuse(peer, token, format!("sent a wrong delivery: {why}"));
+            return cx.refuse(peer, token, SecurityKind::Malformed, format!("sent a wrong delivery: {why}"));
         }
 
         if let Some(task) = self.tasks.get_mut(&id) {

@@ -159,3 +159,9 @@ impl<'de> Deserialize<'de> for Network {
         Self::new(&name).map_err(serde::de::Error::custom)
     }
 }
+
+/// At most `max` bytes of a text, cut between characters.
+pub fn cut(text: &str, max: usize) -> String {
+    let end = (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text[..end].to_owned()
+}

@@ -13,6 +13,7 @@ pub mod requests;
 pub mod signed;
 pub mod strict;
 
+pub(crate) use ids::cut;
 pub use ids::{BadId, Network, Skill, TaskId};
 pub use objects::{
     Acceptance, Availability, Cancel, Card, Delivery, Object, Outcome, Presence, Rating, SkillCard, Submission,

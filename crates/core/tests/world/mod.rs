@@ -229,6 +229,12 @@ impl World {
         self.run();
     }
 
+    /// The same with another configuration.
+    pub fn restart_with(&mut self, at: usize, config: Config) {
+        self.peers[at].config = config;
+        self.restart(at);
+    }
+
     /// Let time pass, with every deadline met (or as late as `tick_every` says).
     pub fn pass(&mut self, span: Millis) {
         let end = self.now + span.0;
@@ -307,6 +313,24 @@ impl World {
         self.feed(at, Input::Gossip { from, id, topic, data });
         self.run();
         self.peers[at].verdicts[before]
+    }
+
+    /// Gossip of this peer that its node knows nothing of; who accepts it passes it on.
+    pub fn publish(&mut self, at: usize, topic: Topic, data: &[u8]) {
+        self.spread(at, topic, data);
+        self.run();
+    }
+
+    /// Gossip from one to one; nobody else hears of it.
+    pub fn gossip_to_one(&mut self, from: usize, at: usize, topic: Topic, data: Vec<u8>) {
+        let id = GossipId(self.number());
+        let (now, from) = (self.now(), self.peers[from].id);
+        for output in self.peers[at].node.handle(now, Input::Gossip { from, id, topic, data }) {
+            if !matches!(output, Output::Verdict { .. }) {
+                self.carry_out(at, output);
+            }
+        }
+        self.run();
     }
 
     /// Send raw bytes as a request; returns the answer, none when it was refused.

@@ -5,23 +5,31 @@
 //! receiver's monotonic clock from the first receipt of a higher sequence; the wall clock only
 //! guards against old recordings.
 
+mod own;
+
 use std::collections::BTreeMap;
+
+pub use own::Facts;
 
 use cid::Cid;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 use serde_bytes::ByteBuf;
 
+use self::own::Own;
 use crate::{
+    conduct,
     cx::{Cx, Purpose},
     io::{Event, GossipId, Output, Protocol, RequestError, RequestToken, Topic, Verdict},
     limits::{
-        CLOCK_SKEW_MAX, OFFLINE_KEPT, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, PAGES_MAX, PEERS_MAX, PRESENCE_TTL_HIDDEN,
-        PRESENCE_TTL_INTERVALS, PRESENCE_TTL_MAX, PRESENCES_PER_SECOND_MAX, REQUEST_BYTES_MAX,
+        CLOCK_SKEW_MAX, OFFLINE_KEPT, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, PAGES_MAX, PEERS_MAX, PRESENCE_TTL_MAX,
+        REQUEST_BYTES_MAX,
     },
-    time::{Millis, Time, UnixMillis},
+    rates::{Evidence, Kind},
+    snapshot::SecurityKind,
+    time::{Time, UnixMillis},
     wire::{
-        Availability, Card, Presence, Signed, SignedError,
+        Card, Presence, Signed, SignedError,
         requests::{PresencePage, PresenceRequest},
         strict,
     },
@@ -34,30 +42,6 @@ pub struct State {
     known: BTreeMap<PeerId, Known>,
 }
 
-/// This peer's own presence.
-#[derive(Debug, Default)]
-struct Own {
-    signed: Option<Signed<Presence>>,
-    /// What the last one said, apart from times and sequence.
-    said: Option<Facts>,
-    seq: u64,
-    hidden: bool,
-    leaving: bool,
-    /// When the next one is due.
-    due: Option<Time>,
-    /// When the last one was made; changes are at least [`CHANGE_GAP`] apart.
-    made: Option<Time>,
-}
-
-/// What a presence says about its peer at the moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    pub availability: Availability,
-    pub free_slots: u32,
-    pub card: Option<Cid>,
-    pub addrs: Vec<Multiaddr>,
-}
-
 /// Somebody else's latest presence.
 #[derive(Debug)]
 pub struct Known {
@@ -67,6 +51,10 @@ pub struct Known {
     pub heard: UnixMillis,
     renewed: Time,
     fresh_until: Time,
+    /// When it was first heard of.
+    first: Time,
+    /// Whether it told this peer itself, on a link of its own.
+    first_hand: bool,
     /// Set while it counts as online.
     online: bool,
     /// Since when it counts as offline.
@@ -80,19 +68,16 @@ impl Known {
     }
 }
 
-/// Several changes within this span travel as one presence.
-const CHANGE_GAP: Millis = Millis(200);
-
 /// What presence takes in.
 pub enum In<'a> {
     /// The first link to a peer came up.
     Linked { peer: PeerId, card: Option<&'a Signed<Card>> },
     /// A gossip frame on the presence topic.
-    Gossip { from: PeerId, id: GossipId, data: &'a [u8] },
+    Gossip { from: PeerId, id: GossipId, data: &'a [u8], conduct: &'a conduct::State },
     /// A `presence/1` request.
     Request { peer: PeerId, token: RequestToken, data: &'a [u8], cards: &'a BTreeMap<Cid, Signed<Card>> },
     /// The answer to one of ours.
-    Response { peer: PeerId, page: u32, result: Result<Vec<u8>, RequestError> },
+    Response { peer: PeerId, page: u32, result: Result<Vec<u8>, RequestError>, conduct: &'a conduct::State },
     /// A deadline may have passed; here is what this peer would say of itself.
     Tick(Facts),
     /// The page was hidden or shown.
@@ -121,9 +106,11 @@ impl State {
         let mut notes = Vec::new();
         match input {
             In::Linked { peer, card } => self.pull(cx, peer, None, 0, card),
-            In::Gossip { from, id, data } => self.gossip(cx, &mut notes, from, id, data),
+            In::Gossip { from, id, data, conduct } => self.gossip(cx, &mut notes, from, id, data, conduct),
             In::Request { peer, token, data, cards } => self.request(cx, &mut notes, peer, token, data, cards),
-            In::Response { peer, page, result } => self.response(cx, &mut notes, peer, page, result),
+            In::Response { peer, page, result, conduct } => {
+                self.response(cx, &mut notes, peer, page, result, conduct);
+            }
             In::Tick(facts) => self.tick(cx, facts),
             In::Hidden(hidden) => {
                 self.own.hidden = hidden;
@@ -158,106 +145,103 @@ impl State {
         self.known.iter().filter(|(_, known)| known.online)
     }
 
-    // --- this peer's own ---------------------------------------------------------------------
-
-    fn tick(&mut self, cx: &mut Cx<'_>, facts: Facts) {
-        self.expire(cx);
-        if self.own.leaving {
-            return;
-        }
-        let now = cx.now.mono;
-        let changed = self.own.said.as_ref() != Some(&facts);
-        let settled = self.own.made.is_none_or(|made| now >= made + CHANGE_GAP);
-        if changed && !settled {
-            self.own.due = Some(self.own.made.unwrap_or(now) + CHANGE_GAP);
-        } else if changed || self.own.due.is_none_or(|due| now >= due) {
-            self.publish(cx, facts, false);
-        }
-    }
-
-    fn leave(&mut self, cx: &mut Cx<'_>) {
-        self.own.leaving = true;
-        self.own.due = None;
-        if let Some(mut facts) = self.own.said.clone() {
-            facts.addrs.clear();
-            self.publish(cx, facts, true);
-            self.own.due = None;
-        }
-    }
-
-    fn publish(&mut self, cx: &mut Cx<'_>, facts: Facts, goodbye: bool) {
-        let interval = self.interval(cx);
-        let ttl = match self.own.hidden {
-            true => PRESENCE_TTL_HIDDEN.max(interval.times(PRESENCE_TTL_INTERVALS)),
-            false => interval.times(PRESENCE_TTL_INTERVALS),
-        };
-        self.own.seq = (self.own.seq + 1).max(cx.now.unix.0);
-        let signed = cx.seal(Presence {
-            addrs: facts.addrs.clone(),
-            availability: facts.availability,
-            card: facts.card,
-            free_slots: facts.free_slots,
-            goodbye,
-            issued: cx.now.unix,
-            seq: self.own.seq,
-            ttl,
-        });
-        cx.out.push(Output::Publish { topic: Topic::Presence, data: signed.bytes.clone() });
-        cx.touch(cx.shared.me);
-        self.own.signed = Some(signed);
-        self.own.said = Some(facts);
-        self.own.made = Some(cx.now.mono);
-        self.own.due = Some(cx.now.mono + interval);
-    }
-
-    /// Stretches with the number of peers, so that nobody handles more than
-    /// [`PRESENCES_PER_SECOND_MAX`].
-    fn interval(&self, cx: &Cx<'_>) -> Millis {
-        let online = self.online().count() as u64 + 1;
-        let stretched = Millis(online * 1_000 / PRESENCES_PER_SECOND_MAX);
-        let longest = Millis(PRESENCE_TTL_MAX.0 / PRESENCE_TTL_INTERVALS);
-        cx.shared.config.presence_interval().max(stretched).min(longest)
-    }
-
     // --- others' -----------------------------------------------------------------------------
 
-    fn gossip(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, from: PeerId, id: GossipId, data: &[u8]) {
+    fn gossip(
+        &mut self,
+        cx: &mut Cx<'_>,
+        notes: &mut Vec<Note>,
+        from: PeerId,
+        id: GossipId,
+        data: &[u8],
+        conduct: &conduct::State,
+    ) {
         let signed = match cx.open::<Presence>(data) {
             Ok(signed) => signed,
             Err(error) => return cx.verdict_on_error(id, from, &error),
         };
+        if conduct.is_quarantined(&signed.signer, cx.now.mono) {
+            cx.shared.counters.quarantined_objects += 1;
+            return cx.verdict(id, from, Verdict::Ignore);
+        }
         let verdict = match self.take(cx, notes, from, signed) {
             // One that came by request first must still travel on by gossip.
             Taken::New | Taken::Held => Verdict::Accept,
-            Taken::Old | Taken::OutOfTime | Taken::Own => Verdict::Ignore,
+            Taken::Old | Taken::OutOfTime | Taken::Own | Taken::TooOften => Verdict::Ignore,
         };
         cx.verdict(id, from, verdict);
     }
 
+    /// Take in what came unasked, by gossip or pushed: its signer has to keep to its rate.
     fn take(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, from: PeerId, signed: Signed<Presence>) -> Taken {
         let peer = signed.signer;
-        if peer == cx.me() {
+        let taken = self.judge(cx, &signed);
+        let first_hand = peer == from;
+        // What others play again costs its signer nothing, or they could make it fall silent here.
+        let counts = taken == Taken::New || (first_hand && matches!(taken, Taken::Old | Taken::OutOfTime));
+        let evidence = Evidence::of(peer, from, signed.body.issued);
+        let stranger = taken == Taken::New && !first_hand && !self.known.contains_key(&peer);
+        if (counts && !cx.within_rate(peer, Kind::Presence, evidence))
+            || (stranger && !cx.within_rate(from, Kind::Newcomer, Evidence::FirstHand(None)))
+        {
+            cx.shared.counters.excess_objects += 1;
+            return Taken::TooOften;
+        }
+        match taken {
+            Taken::New => self.adopt(cx, notes, from, signed),
+            Taken::Old => cx.shared.counters.replays += 1,
+            Taken::OutOfTime => cx.shared.counters.expired += 1,
+            Taken::Held | Taken::Own | Taken::TooOften => {}
+        }
+        taken
+    }
+
+    /// Take in one of a page that this peer asked for. The page bounds how many there are, and the signer
+    /// has no part in it.
+    fn pulled(
+        &mut self,
+        cx: &mut Cx<'_>,
+        notes: &mut Vec<Note>,
+        from: PeerId,
+        signed: Signed<Presence>,
+        conduct: &conduct::State,
+    ) {
+        if conduct.is_quarantined(&signed.signer, cx.now.mono) {
+            cx.shared.counters.quarantined_objects += 1;
+            return;
+        }
+        match self.judge(cx, &signed) {
+            Taken::New => self.adopt(cx, notes, from, signed),
+            Taken::Old => cx.shared.counters.replays += 1,
+            Taken::OutOfTime => cx.shared.counters.expired += 1,
+            Taken::Held | Taken::Own | Taken::TooOften => {}
+        }
+    }
+
+    fn judge(&self, cx: &Cx<'_>, signed: &Signed<Presence>) -> Taken {
+        if signed.signer == cx.me() {
             return Taken::Own;
         }
         let presence = &signed.body;
         let skewed = presence.issued > cx.now.unix + CLOCK_SKEW_MAX;
         let stale = presence.issued + presence.ttl + CLOCK_SKEW_MAX < cx.now.unix;
         if skewed || stale || presence.ttl > PRESENCE_TTL_MAX {
-            cx.shared.counters.expired += 1;
             return Taken::OutOfTime;
         }
-        if let Some(known) = self.known.get(&peer) {
-            if known.signed.bytes == signed.bytes {
-                return Taken::Held;
-            }
-            if known.signed.body.seq >= presence.seq {
-                cx.shared.counters.replays += 1;
-                return Taken::Old;
-            }
-        } else if self.known.len() >= PEERS_MAX {
+        match self.known.get(&signed.signer) {
+            Some(known) if known.signed.bytes == signed.bytes => Taken::Held,
+            Some(known) if known.signed.body.seq >= presence.seq => Taken::Old,
+            _ => Taken::New,
+        }
+    }
+
+    /// Take in one that is news.
+    fn adopt(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, from: PeerId, signed: Signed<Presence>) {
+        let peer = signed.signer;
+        let presence = &signed.body;
+        if !self.known.contains_key(&peer) && self.known.len() >= PEERS_MAX {
             self.evict(cx);
         }
-
         let was_online = self.known.get(&peer).is_some_and(|known| known.online);
         let is_online = !presence.goodbye;
         if let Some(cid) = presence.card.filter(|_| is_online) {
@@ -284,12 +268,19 @@ impl State {
         }
         let now = cx.now.mono;
         let fresh_until = now + presence.ttl;
-        self.known.insert(
-            peer,
-            Known { signed, heard: cx.now.unix, renewed: now, fresh_until, online: is_online, offline_since: now },
-        );
+        let before = self.known.get(&peer);
+        let known = Known {
+            signed,
+            heard: cx.now.unix,
+            renewed: now,
+            fresh_until,
+            first: before.map_or(now, |before| before.first),
+            first_hand: peer == from || before.is_some_and(|before| before.first_hand),
+            online: is_online,
+            offline_since: now,
+        };
+        self.known.insert(peer, known);
         cx.touch(peer);
-        Taken::New
     }
 
     fn expire(&mut self, cx: &mut Cx<'_>) {
@@ -313,9 +304,15 @@ impl State {
         }
     }
 
-    /// Make room: offline ones first, then whoever was heard of least recently.
+    /// Make room: offline ones first, the longest silent before others; then the newest of those that were
+    /// only heard of. Identities cost nothing, so a flood of new ones must push out itself, and nobody who
+    /// has been here or has a link.
     fn evict(&mut self, cx: &mut Cx<'_>) {
-        let victim = self.known.iter().min_by_key(|(_, known)| (known.online, known.renewed)).map(|(peer, _)| *peer);
+        let rank = |known: &Known| match known.online {
+            false => (false, false, known.renewed.0),
+            true => (true, known.first_hand, u64::MAX - known.first.0),
+        };
+        let victim = self.known.iter().min_by_key(|(_, known)| rank(known)).map(|(peer, _)| *peer);
         if let Some(peer) = victim
             && let Some(known) = self.known.remove(&peer)
         {
@@ -349,7 +346,9 @@ impl State {
     ) {
         let request: PresenceRequest = match strict::decode(data, REQUEST_BYTES_MAX) {
             Ok(request) => request,
-            Err(error) => return cx.refuse(peer, token, format!("malformed presence request: {error}")),
+            Err(error) => {
+                return cx.refuse(peer, token, SecurityKind::Malformed, format!("malformed presence request: {error}"));
+            }
         };
         if let Some(bytes) = request.card {
             notes.push(Note::CardBytes { from: peer, bytes: bytes.into_vec() });
@@ -363,9 +362,9 @@ impl State {
                         cx.out.push(Output::Publish { topic: Topic::Presence, data: frame });
                     }
                 }
-                Ok(_) => cx.charge(peer, "pushed somebody else's presence as its own"),
+                Ok(_) => cx.charge(peer, SecurityKind::Impersonation, "pushed somebody else's presence as its own"),
                 Err(error @ (SignedError::Forged | SignedError::Malformed(_))) => {
-                    return cx.refuse(peer, token, format!("pushed a wrong presence: {error}"));
+                    return cx.refuse(peer, token, (&error).into(), format!("pushed a wrong presence: {error}"));
                 }
                 Err(_) => {}
             }
@@ -403,6 +402,7 @@ impl State {
         peer: PeerId,
         page: u32,
         result: Result<Vec<u8>, RequestError>,
+        conduct: &conduct::State,
     ) {
         let data = match result {
             Ok(data) => data,
@@ -412,10 +412,12 @@ impl State {
         };
         let answer: PresencePage = match strict::decode(&data, REQUEST_BYTES_MAX) {
             Ok(answer) => answer,
-            Err(error) => return cx.charge(peer, format!("malformed page of presences: {error}")),
+            Err(error) => {
+                return cx.charge(peer, SecurityKind::Malformed, format!("malformed page of presences: {error}"));
+            }
         };
         if answer.objects.len() > PAGE_OBJECTS_MAX {
-            return cx.charge(peer, "a page of presences with too many objects");
+            return cx.charge(peer, SecurityKind::Unexpected, "a page of presences with too many objects");
         }
         let mut wrong = None;
         // Cards first, so that a presence finds the card it names.
@@ -427,14 +429,14 @@ impl State {
         for bytes in &answer.objects {
             if crate::wire::signed::peek_kind(bytes) == Some(crate::wire::Kind::Presence) {
                 match cx.open::<Presence>(bytes) {
-                    Ok(signed) => _ = self.take(cx, notes, peer, signed),
+                    Ok(signed) => self.pulled(cx, notes, peer, signed, conduct),
                     Err(SignedError::Unknown(_) | SignedError::Limits) => {}
                     Err(error) => wrong = Some(error),
                 }
             }
         }
         if let Some(error) = wrong {
-            return cx.charge(peer, format!("served a wrong presence: {error}"));
+            return cx.charge(peer, (&error).into(), format!("served a wrong presence: {error}"));
         }
         if let Some(next) = answer.next.filter(|_| page + 1 < PAGES_MAX) {
             self.pull(cx, peer, Some(next), page + 1, None);
@@ -455,4 +457,6 @@ enum Taken {
     OutOfTime,
     /// This peer's own.
     Own,
+    /// Its signer, or who forwarded it, is above its rate.
+    TooOften,
 }
