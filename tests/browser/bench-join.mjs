@@ -7,7 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import path from 'node:path'
 import { brotliCompressSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { bundle } from './support/bundle.mjs'
 import { Chromium } from './support/chromium.mjs'
 import { Relay } from './support/processes.mjs'
 
@@ -17,8 +17,8 @@ const ROUND_MS_MAX = 60_000
 
 const relay = await Relay.start()
 const processes = [await Chromium.start(), await Chromium.start()]
-const site = await serve(await bundle())
 const here = path.dirname(new URL(import.meta.url).pathname)
+const site = await serve(await bundle(path.join(here, 'js-peer/page.mjs')))
 const out = process.env.BENCH_OUT ??
   path.join(process.env.CARGO_TARGET_DIR ?? path.join(here, '../../target'), 'bench/join.json')
 try {
@@ -105,20 +105,6 @@ async function open (number, url, other, prepare) {
   await page.waitForFunction(wanted => wanted.every(key => window.times?.[key] !== undefined), wanted, { timeout: ROUND_MS_MAX })
   const times = await page.evaluate(() => window.times)
   return { id: times.peerId, times, close: async () => await context.close() }
-}
-
-/** The js-libp2p page as one minified file. */
-async function bundle () {
-  const { outputFiles } = await build({
-    entryPoints: [path.join(path.dirname(new URL(import.meta.url).pathname), 'js-peer/page.mjs')],
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'browser',
-    write: false,
-    logLevel: 'warning'
-  })
-  return outputFiles[0].contents
 }
 
 /** Serve the js-libp2p page as our relay serves ours: compressed once, beforehand. */

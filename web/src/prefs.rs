@@ -1,5 +1,5 @@
-//! What this browser remembers besides the node's own store: theme, relays, network, STUN and TURN servers (for the site), and the
-//! invitation a tab came with (for the tab).
+//! What this browser remembers besides the node's own store: theme, relays, network, STUN and TURN
+//! servers (for the site), and the invitation a tab came with (for the tab).
 
 use mycomesh_core::wire::Network;
 

@@ -8,7 +8,13 @@ use std::sync::OnceLock;
 
 /// The folder of the workspace's `Cargo.toml`.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/xtask lies two folders below the root")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        // As Cargo says at this start. Two clones that share a target folder share this program, too, and what it was
+        // compiled with may be the other one's.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        Path::new(&package).ancestors().nth(2).expect("crates/xtask lies two folders below the root").into()
+    })
 }
 
 /// Cargo's target folder, wherever `CARGO_TARGET_DIR` or a configuration puts it.

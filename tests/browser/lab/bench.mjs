@@ -7,7 +7,7 @@
 //
 // A message of gossip begins with its number (4 bytes) and when it was published (8 bytes, clock.mjs), both big endian.
 import { clock, pace } from './clock.mjs'
-import { write } from './protocols.mjs'
+import { handleAll, write } from './protocols.mjs'
 
 const COUNT = '/bench/count/1'
 const BOUNCE = '/bench/bounce/1'
@@ -26,16 +26,7 @@ const came = { count: 0, delays: [], told: () => {} }
 
 /** Serve them on a node. */
 export async function serveBench (node) {
-  const handlers = { [COUNT]: count, [BOUNCE]: bounce, [TALLY]: tally }
-  for (const [protocol, handle] of Object.entries(handlers)) {
-    await node.handle(protocol, async stream => {
-      try {
-        await handle(stream)
-      } catch (error) {
-        stream.abort(error)
-      }
-    }, { runOnLimitedConnection: true })
-  }
+  await handleAll(node, { [COUNT]: count, [BOUNCE]: bounce, [TALLY]: tally })
   node.services.pubsub.addEventListener('message', ({ detail: { topic, data } }) => {
     if (topic !== TOPIC) return
     came.delays.push(clock() - new DataView(data.buffer, data.byteOffset).getFloat64(4))

@@ -22,7 +22,11 @@ const STREAMS_MAX = 4_096
 
 /** Serve all of them on a node. */
 export async function serve (node) {
-  const handlers = { [ECHO]: echo, [SINK]: sink, [SOURCE]: source, [HOLE]: () => {} }
+  await handleAll(node, { [ECHO]: echo, [SINK]: sink, [SOURCE]: source, [HOLE]: () => {} })
+}
+
+/** Have a node serve each protocol with its handler, also over a relay; a handler that throws resets its stream. */
+export async function handleAll (node, handlers) {
   for (const [protocol, handle] of Object.entries(handlers)) {
     await node.handle(protocol, async stream => {
       try {

@@ -4,7 +4,7 @@ import { JS, RUST, behind, connectDirect, expect, figure, pairAt, test } from '.
 const STREAMS = 5_000
 const CONNECTS = 300
 const OFFERS = 1_000
-const DECLINED = 60
+const DECLINED = 500
 /** Channels and connections that may still be there after a collection: those in use, and a few that are on their way out. */
 const KEPT_MAX = 20
 /** More memory than this per stream is a leak: a channel with its callbacks takes several kilobytes. */
@@ -16,9 +16,9 @@ test(`${STREAMS} streams one after the other leave nothing behind`, async ({ rel
   await connectDirect(addr, a, b)
   // What is needed once is made before it is measured.
   await a.call('openStreams', b.id, 500, { sequential: true })
-  const before = [await a.collected(), await b.collected()]
+  const before = [await letGo(a), await letGo(b)]
   const { ms } = await a.call('openStreams', b.id, STREAMS, { sequential: true })
-  const after = [await a.collected(), await b.collected()]
+  const after = [await letGo(a), await letGo(b)]
   figure(`${STREAMS} sequential streams at ${(ms / STREAMS).toFixed(2)} ms each`)
   for (const [number, who] of ['opener', 'acceptor'].entries()) {
     const { channels, held, heapBytes, wasmBytes } = after[number]
@@ -26,8 +26,6 @@ test(`${STREAMS} streams one after the other leave nothing behind`, async ({ rel
     figure(`${who}: ${channels.made} channels made, ${channels.kept} kept, ${held.channels} held; per stream ` +
       `${slope(heapBytes, before[number].heapBytes)} bytes of heap, ${slope(wasmBytes, before[number].wasmBytes)} of WebAssembly memory`)
     expect(channels.made).toBeGreaterThanOrEqual(STREAMS)
-    expect(channels.kept).toBeLessThan(KEPT_MAX)
-    expect(held.channels).toBeLessThan(KEPT_MAX)
     expect((heapBytes - before[number].heapBytes) / STREAMS).toBeLessThan(BYTES_PER_STREAM_MAX)
     expect((wasmBytes - before[number].wasmBytes) / STREAMS).toBeLessThan(BYTES_PER_STREAM_MAX)
   }
@@ -104,4 +102,10 @@ for (const pair of [[RUST, RUST], [JS, RUST], [RUST, JS]]) {
     await b.call('echo', a.id, 100_000)
     expect(await a.call('connections', b.id)).toHaveLength(1)
   })
+}
+
+/** Wait until a page has let its closed channels go, which on a slow machine takes longer than the last echo; gives its figures then. */
+async function letGo (lab) {
+  const few = ({ channels, held }) => channels.kept < KEPT_MAX && held.channels < KEPT_MAX
+  return await lab.until('closed channels to be let go', few, 'collected')
 }

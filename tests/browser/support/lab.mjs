@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { bundle } from './bundle.mjs'
 import { end, firstLine, targetFolder } from './processes.mjs'
 
 const HERE = path.dirname(fileURLToPath(import.meta.url))
@@ -115,7 +115,7 @@ async function file (kind, name) {
     return { contentType: 'text/html', body: `<!doctype html><meta charset="utf-8"><title>lab</title><script type="module" src="/${kind}.mjs"></script>` }
   }
   if (name === '/js.mjs') {
-    script ??= bundle()
+    script ??= bundle(path.join(LAB, 'js.mjs'))
     return { contentType: 'text/javascript', body: await script }
   }
   const isBuilt = name.startsWith('/mycomesh_lab')
@@ -126,17 +126,4 @@ async function file (kind, name) {
   } catch {
     return { status: 404, body: '' }
   }
-}
-
-async function bundle () {
-  const { outputFiles } = await build({
-    entryPoints: [path.join(LAB, 'js.mjs')],
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'browser',
-    write: false,
-    logLevel: 'warning'
-  })
-  return Buffer.from(outputFiles[0].contents)
 }

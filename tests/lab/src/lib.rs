@@ -19,6 +19,7 @@ use driver::{Handle, Link, Which};
 use error::Error;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, identity::Keypair, multiaddr::Protocol};
+use mycomesh_webrtc::SIGNALLING_PROTOCOL;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use wasm_bindgen::prelude::*;
@@ -27,8 +28,6 @@ use work::Part;
 
 /// Offers under way at a time while flooding.
 const FLOOD_WIDTH: usize = 50;
-/// By which pages exchange session descriptions. Opened by hand where offers are not meant.
-const SIGNALLING: StreamProtocol = StreamProtocol::new("/webrtc-signaling/0.0.1");
 
 thread_local! {
     static NODE: RefCell<Option<Handle>> = const { RefCell::new(None) };
@@ -118,27 +117,32 @@ pub async fn echo(peer: String, count: u32) -> Result<(), JsError> {
 /// Send so much of the pattern in so many streams at a time; gives the milliseconds until the receiver has told the last digest.
 #[wasm_bindgen]
 pub async fn send(peer: String, count: f64, stripes: u32) -> Result<f64, JsError> {
-    let (node, peer) = (node()?, parsed("the peer", &peer)?);
-    let parts = Part::stripes(count as u64, stripes);
-    let started = Instant::now();
-    let node = &node;
-    let each = parts
-        .into_iter()
-        .map(|part| async move { work::ask_sink(node.open(peer, Which::Any, work::SINK).await?, part).await });
-    futures::future::try_join_all(each).await?;
-    Ok(millis_since(started))
+    striped(peer, work::SINK, count, stripes, work::ask_sink).await
 }
 
 /// Receive so much of the pattern in so many streams at a time; gives the milliseconds until all is there.
 #[wasm_bindgen]
 pub async fn receive(peer: String, count: f64, stripes: u32) -> Result<f64, JsError> {
-    let (node, peer) = (node()?, parsed("the peer", &peer)?);
-    let parts = Part::stripes(count as u64, stripes);
+    striped(peer, work::SOURCE, count, stripes, work::ask_source).await
+}
+
+/// Ask for each part of the pattern on a stream of its own, all at once; gives the milliseconds.
+async fn striped<F>(
+    peer: String,
+    protocol: StreamProtocol,
+    count: f64,
+    stripes: u32,
+    ask: impl Fn(libp2p::Stream, Part) -> F,
+) -> Result<f64, JsError>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let (node, peer) = (&node()?, parsed("the peer", &peer)?);
+    let (ask, protocol) = (&ask, &protocol);
     let started = Instant::now();
-    let node = &node;
-    let each = parts
+    let each = Part::stripes(count as u64, stripes)
         .into_iter()
-        .map(|part| async move { work::ask_source(node.open(peer, Which::Any, work::SOURCE).await?, part).await });
+        .map(|part| async move { ask(node.open(peer, Which::Any, protocol.clone()).await?, part).await });
     futures::future::try_join_all(each).await?;
     Ok(millis_since(started))
 }
@@ -163,7 +167,7 @@ pub async fn flood_offers(peer: String, count: u32, message: Vec<u8>) -> Result<
     let (node, peer) = (node()?, parsed("the peer", &peer)?);
     let (node, message) = (&node, &message);
     let offers = stream::iter(0..count).map(|_| async move {
-        let stream = node.open(peer, Which::Relayed, SIGNALLING).await.ok()?;
+        let stream = node.open(peer, Which::Relayed, SIGNALLING_PROTOCOL).await.ok()?;
         Some(work::offer(stream, message).await)
     });
     let (mut answered, mut declined, mut unopened) = (0_u32, 0_u32, 0_u32);

@@ -25,7 +25,7 @@ use web_sys::RtcSdpType;
 use super::{
     Connection, Stream,
     hub::Hub,
-    peer::{create, description, set},
+    js::{create, description, set},
 };
 use crate::{
     Config, Error, FRAME_BYTES,
@@ -131,7 +131,7 @@ async fn authenticate(
     // Before the offer, so that the offer mentions data channels.
     let noise_channel = Stream::new(hub.open_channel(Some(NOISE_CHANNEL))?);
     let offer = sdp::munge(&create(hub.pc.create_offer()).await?, &ufrag);
-    set(hub.pc.set_local_description(&description(RtcSdpType::Offer, &offer))).await?;
+    hub.set_local(RtcSdpType::Offer, &offer).await?;
     let answer = sdp::answer(listener, theirs, &ufrag);
     set(hub.pc.set_remote_description(&description(RtcSdpType::Answer, &answer))).await?;
     hub.watch_sctp();

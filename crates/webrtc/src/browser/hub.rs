@@ -9,13 +9,14 @@ use std::{
 
 use futures::{
     FutureExt as _,
+    channel::oneshot,
     future::{AbortHandle, Abortable},
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{
     RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelState, RtcIceServer,
-    RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState,
+    RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType,
 };
 
 use super::{channel::Channel, count, js};
@@ -29,6 +30,8 @@ pub(super) struct Hub {
     pub(super) pc: RtcPeerConnection,
     receive_bytes_max: usize,
     frame_bytes_max: Cell<usize>,
+    /// Whether the browser is taking its own description.
+    describing: Cell<bool>,
     state: RefCell<State>,
     callbacks: RefCell<Option<Callbacks>>,
 }
@@ -95,6 +98,7 @@ impl Hub {
             pc,
             receive_bytes_max: config.receive_bytes_max,
             frame_bytes_max: Cell::new(FRAME_BYTES),
+            describing: Cell::new(false),
             state: RefCell::default(),
             callbacks: RefCell::default(),
         });
@@ -171,6 +175,25 @@ impl Hub {
             state.asking.push(handle);
         }
         spawn_local(Abortable::new(asking, registration).map(drop));
+    }
+
+    /// Have the browser take its own description. Closing waits for that: a connection that is closed meanwhile is never
+    /// collected (Chromium 156, one in 30 to 60, also without a line of ours).
+    pub(super) async fn set_local(self: &Rc<Self>, kind: RtcSdpType, sdp: &str) -> Result<(), Error> {
+        self.describing.set(true);
+        let taken = self.pc.set_local_description(&js::description(kind, sdp));
+        let (tell, told) = oneshot::channel();
+        let (pc, hub) = (self.pc.clone(), Rc::downgrade(self));
+        spawn_local(async move {
+            let taken = js::set(taken).await;
+            match hub.upgrade() {
+                Some(hub) if hub.end().is_none() => hub.describing.set(false),
+                _ => pc.close(),
+            }
+            // Nobody waits for it any more where it was closed.
+            _ = tell.send(taken);
+        });
+        told.await.unwrap_or(Err(Error::Closed))
     }
 
     /// Create the channel that makes the offer mention data channels.
@@ -390,7 +413,9 @@ impl Hub {
         for channel in channels.values().chain(&inbound) {
             channel.connection_ended();
         }
-        self.pc.close();
+        if !self.describing.get() {
+            self.pc.close();
+        }
         drop(self.callbacks.borrow_mut().take());
         let Wakers { event, inbound, outbound, other } = wakers;
         for waker in [event, inbound, outbound, other] {

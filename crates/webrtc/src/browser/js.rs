@@ -1,7 +1,10 @@
-//! What `web-sys` lacks: calls that may throw as such, and the SCTP transport.
+//! What `web-sys` lacks: calls that may throw and promises as results, and the SCTP transport.
 
 use wasm_bindgen::prelude::*;
-use web_sys::{RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcPeerConnection};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcPeerConnection, RtcSdpType, RtcSessionDescriptionInit,
+};
 
 use crate::Error;
 
@@ -62,4 +65,23 @@ pub(super) fn sctp(pc: &RtcPeerConnection) -> Option<Sctp> {
 pub(super) fn message(thrown: &JsValue) -> String {
     let field = |name: &str| js_sys::Reflect::get(thrown, &name.into()).ok().and_then(|value| value.as_string());
     field("message").or_else(|| thrown.as_string()).unwrap_or_else(|| format!("{thrown:?}"))
+}
+
+/// A description as the browser takes it.
+pub(super) fn description(kind: RtcSdpType, sdp: &str) -> RtcSessionDescriptionInit {
+    let init = RtcSessionDescriptionInit::new(kind);
+    init.set_sdp(sdp);
+    init
+}
+
+/// The text of a description that the browser creates.
+pub(super) async fn create(promise: js_sys::Promise) -> Result<String, Error> {
+    let made = JsFuture::from(promise).await.map_err(|thrown| Error::Sdp(message(&thrown)))?;
+    let sdp = js_sys::Reflect::get(&made, &"sdp".into()).ok().and_then(|sdp| sdp.as_string());
+    sdp.ok_or_else(|| Error::Sdp("the browser described nothing".into()))
+}
+
+/// What comes of a promise that brings nothing.
+pub(super) async fn set(promise: js_sys::Promise) -> Result<(), Error> {
+    JsFuture::from(promise).await.map(drop).map_err(|thrown| Error::Sdp(message(&thrown)))
 }

@@ -9,12 +9,12 @@ use std::{
 use send_wrapper::SendWrapper;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescriptionInit};
+use web_sys::{RtcIceCandidateInit, RtcSdpType};
 
 use super::{
     Connection,
     hub::{Awaiting, Hub},
-    js,
+    js::{self, create, description, set},
 };
 use crate::{Command, Config, Error, Event, PeerConnection, Role};
 
@@ -97,7 +97,7 @@ async fn carry_out(
         }
         Command::ApplyLocal => {
             let sdp = described.take().ok_or_else(|| Error::Sdp("nothing was described yet".into()))?;
-            set(hub.pc.set_local_description(&description(own, &sdp))).await?;
+            hub.set_local(own, &sdp).await?;
         }
         Command::SetAnswer(answer) => {
             set(hub.pc.set_remote_description(&description(RtcSdpType::Answer, &answer))).await?;
@@ -119,21 +119,4 @@ async fn add_candidate(hub: &Hub, json: &str) {
     if let Err(thrown) = JsFuture::from(added).await {
         tracing::debug!("a candidate was not taken: {}", js::message(&thrown));
     }
-}
-
-pub(super) fn description(kind: RtcSdpType, sdp: &str) -> RtcSessionDescriptionInit {
-    let init = RtcSessionDescriptionInit::new(kind);
-    init.set_sdp(sdp);
-    init
-}
-
-/// The text of a description that the browser creates.
-pub(super) async fn create(promise: js_sys::Promise) -> Result<String, Error> {
-    let made = JsFuture::from(promise).await.map_err(|thrown| Error::Sdp(js::message(&thrown)))?;
-    let sdp = js_sys::Reflect::get(&made, &"sdp".into()).ok().and_then(|sdp| sdp.as_string());
-    sdp.ok_or_else(|| Error::Sdp("the browser described nothing".into()))
-}
-
-pub(super) async fn set(promise: js_sys::Promise) -> Result<(), Error> {
-    JsFuture::from(promise).await.map(drop).map_err(|thrown| Error::Sdp(js::message(&thrown)))
 }

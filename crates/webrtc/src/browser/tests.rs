@@ -9,8 +9,9 @@ use futures::{
 use futures_timer::Delay;
 use libp2p_core::muxing::StreamMuxer as _;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+use web_sys::{RtcPeerConnectionState, RtcSdpType};
 
-use super::{Connection, Peer, Stats, Stream, stats};
+use super::{Connection, Peer, Stats, Stream, hub::Hub, js::create, stats};
 use crate::{Command, Config, Error, Event, FRAME_BYTES, FRAME_BYTES_MAX, PeerConnection as _, Role, STREAMS_MAX};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -119,6 +120,20 @@ async fn write_and_close(stream: &mut Stream, data: &[u8]) {
 async fn read_all(stream: &mut Stream) -> io::Result<Vec<u8>> {
     let mut data = Vec::new();
     soon("the whole", stream.read_to_end(&mut data)).await.map(|_| data)
+}
+
+#[wasm_bindgen_test]
+async fn a_connection_closed_while_it_takes_its_description_is_closed_a_little_later() {
+    fresh().await;
+    let hub = Hub::open(&Config::default()).expect("a peer connection");
+    hub.open_init().expect("a channel");
+    let sdp = create(hub.pc.create_offer()).await.expect("an offer");
+    assert!(hub.set_local(RtcSdpType::Offer, &sdp).now_or_never().is_none(), "the browser took it at once");
+    let pc = hub.pc.clone();
+    drop(hub);
+    let closed = || pc.connection_state() == RtcPeerConnectionState::Closed;
+    assert!(!closed(), "nothing was waited for");
+    until("the browser has closed it", closed).await;
 }
 
 #[wasm_bindgen_test]
