@@ -13,6 +13,7 @@ mod agents;
 mod conduct;
 pub mod config;
 mod cx;
+pub mod invite;
 pub mod io;
 pub mod limits;
 mod links;

@@ -1,9 +1,12 @@
-//! The part of a link after `#`: which view to open, or an invitation to join through a relay.
+//! Invite links: the part of a page's address after `#`, `join=<multiaddr>&network=<name>`, where `join` may appear
+//! several times.
 //!
-//! `#join=<multiaddr>&network=<name>`; `join` may appear several times. A view is `#mesh`, `#ask`, ….
+//! Anybody can send a link to anybody, so that this is remote input like any other: it has a limit, and what is wrong
+//! with it is told in words for a person.
 
 use multiaddr::{Multiaddr, Protocol};
-use mycomesh_core::{
+
+use crate::{
     snapshot::{Problem, RelayView},
     wire::Network,
 };
@@ -52,9 +55,9 @@ pub fn is_invite(fragment: &str) -> bool {
 /// One relay address as typed or linked; the error says what is wrong with it.
 pub fn relay_address(text: &str) -> Result<Multiaddr, String> {
     let text = text.trim();
-    let addr: Multiaddr = text.parse().map_err(|_| {
-        format!("“{}” is not a multiaddr such as /dns4/example.org/tcp/443/wss/p2p/ID", crate::words::short(text))
-    })?;
+    let addr: Multiaddr = text
+        .parse()
+        .map_err(|_| format!("“{}” is not a multiaddr such as /dns4/example.org/tcp/443/wss/p2p/ID", shown(text)))?;
     match addr.iter().last() {
         Some(Protocol::P2p(_)) => Ok(addr),
         _ => Err(format!("{addr} does not end in /p2p/<the relay's id>")),
@@ -64,7 +67,7 @@ pub fn relay_address(text: &str) -> Result<Multiaddr, String> {
 /// A network's name as typed or linked.
 pub fn network_name(text: &str) -> Result<Network, Problem> {
     Network::new(text.trim()).map_err(|error| Problem {
-        what: format!("“{}” is not the name of a network.", text.chars().take(40).collect::<String>()),
+        what: format!("“{}” is not the name of a network.", shown(text)),
         advice: format!("Check the link: {error}."),
     })
 }
@@ -138,6 +141,14 @@ fn escaped(addr: &str) -> String {
     addr.replace('%', "%25").replace('&', "%26").replace('+', "%2B").replace('#', "%23")
 }
 
+/// As much of a text as fits into a sentence.
+fn shown(text: &str) -> String {
+    const CHARS_MAX: usize = 40;
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(CHARS_MAX).collect();
+    if chars.next().is_some() { start + "…" } else { start }
+}
+
 fn broken(why: &str) -> Problem {
     Problem {
         what: format!("The invite link cannot be used: {why}."),
@@ -147,9 +158,8 @@ fn broken(why: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use mycomesh_core::io::Path;
-
     use super::*;
+    use crate::io::Path;
 
     const RELAY: &str = "/ip4/127.0.0.1/tcp/9001/ws/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
 
