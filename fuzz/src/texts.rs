@@ -21,7 +21,11 @@ pub fn invite(data: &[u8]) {
     for addr in invite.relays {
         let Some(Protocol::P2p(peer_id)) = addr.iter().last() else { panic!("{addr} names no peer") };
         let relay = RelayView { peer_id, addrs: vec![addr.clone()], path: Path::of(&addr), rtt: None, reserved: true };
-        let link = invite::link("http://127.0.0.1/#mesh", &[relay], network.as_str()).expect("it names a relay");
+        let Some(link) = invite::link("http://127.0.0.1/#mesh", &[relay], network.as_str()) else {
+            // Escapes make it longer than it was.
+            assert!(addr.to_string().len() * 3 > text.len(), "an address that came in a link fits into one: {addr}");
+            continue;
+        };
         let (_, fragment) = link.split_once('#').expect("a fragment");
         let again = invite::parse(fragment).expect("our own link can be used").expect("it is an invitation");
         assert_eq!((again.relays, again.network), (vec![addr], Some(network.clone())), "{link}");

@@ -72,7 +72,8 @@ pub fn network_name(text: &str) -> Result<Network, Problem> {
     })
 }
 
-/// The link that brings somebody to this network, on the page at `page`. None while no relay is known.
+/// The link that brings somebody to this network, on the page at `page`: as many relays as [`parse`] takes, best first. None
+/// while no relay is known, or none whose address fits into a link.
 pub fn link(page: &str, relays: &[RelayView], network: &str) -> Option<String> {
     let page = page.split('#').next().unwrap_or_default();
     let mut joins: Vec<(bool, String)> = relays
@@ -88,11 +89,14 @@ pub fn link(page: &str, relays: &[RelayView], network: &str) -> Option<String> {
         .collect();
     joins.sort();
     joins.dedup();
-    if joins.is_empty() {
-        return None;
+    let network = format!("network={network}");
+    let mut fragment = String::new();
+    for (_, join) in joins {
+        if fragment.len() + join.len() + network.len() <= FRAGMENT_BYTES_MAX {
+            fragment += &join;
+        }
     }
-    let joins: String = joins.into_iter().map(|(_, join)| join).collect();
-    Some(format!("{page}#{joins}network={network}"))
+    if fragment.is_empty() { None } else { Some(format!("{page}#{fragment}{network}")) }
 }
 
 /// Best address to share first: short, and usable from most pages.
@@ -186,6 +190,17 @@ mod tests {
         let link = link("https://a.example/", &[relay(&[&direct, RELAY, &secure])], "lab").expect("a relay is known");
         assert!(link.contains("/wss/p2p/12D3"), "{link}");
         assert!(super::link("https://a.example/", &[], "lab").is_none());
+    }
+
+    #[test]
+    fn a_link_is_never_longer_than_what_is_read() {
+        let long = |n: usize| format!("/dns4/{}.example/tcp/443/wss", "x".repeat(n));
+        let [near, far] = [600, 3_000].map(|n| RELAY.replace("/ip4/127.0.0.1/tcp/9001/ws", &long(n)));
+        assert_eq!(link("https://a.example/", &[relay(&[&far])], "lab"), None);
+        let relays = ["1", "2", "3", "4"].map(|n| relay(&[&near.replace("/dns4/x", &format!("/dns4/{n}"))]));
+        let link = link("https://a.example/", &relays, "lab").expect("some fit");
+        let invite = parse(link.split_once('#').expect("a fragment").1).expect("well-formed").expect("an invite");
+        assert_eq!(invite.relays.len(), 2);
     }
 
     #[test]
