@@ -215,7 +215,7 @@ impl Settings {
     }
 
     /// Defaults, file and the environment's tables.
-    fn layered(file: Option<(&Path, &str)>) -> Result<Self, SettingsError> {
+    pub(crate) fn layered(file: Option<(&Path, &str)>) -> Result<Self, SettingsError> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some((path, text)) = file {
             // Read once more by the library that knows where in the text a mistake is.

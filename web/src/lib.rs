@@ -13,7 +13,6 @@ mod app;
 mod bar;
 mod browser;
 mod ice;
-mod invite;
 mod invite_panel;
 mod keyfile;
 mod petname;
@@ -26,6 +25,8 @@ mod topline;
 mod ui;
 mod views;
 mod words;
+
+use mycomesh_core::invite;
 
 pub use actions::{Order, Outside, PageAct, View};
 pub use plan::Saved;

@@ -16,6 +16,7 @@ pub mod config;
 mod cx;
 #[doc(hidden)]
 pub mod inspect;
+pub mod invite;
 pub mod io;
 pub mod limits;
 mod links;

@@ -299,6 +299,7 @@ fn names_are_parsed_at_the_edge() {
     }
     assert_eq!(TASK.to_string().parse(), Ok(TASK));
     assert!("xyz".parse::<TaskId>().is_err());
+    assert!("+a".repeat(16).parse::<TaskId>().is_err());
     assert!("ä".repeat(16).parse::<TaskId>().is_err());
 }
 

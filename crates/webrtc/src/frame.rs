@@ -104,6 +104,12 @@ impl Decoder {
         self.partial.extend_from_slice(&rest);
         Ok(())
     }
+
+    /// Bytes that wait for the rest of their frame.
+    #[cfg(feature = "fuzz")]
+    pub(crate) fn held(&self) -> usize {
+        self.partial.len()
+    }
 }
 
 /// A whole length prefix at the beginning of `bytes`: how long it is, and what it says.

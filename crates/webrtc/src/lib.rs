@@ -14,12 +14,15 @@ mod browser;
 mod circuits;
 mod config;
 mod error;
-#[cfg(any(target_arch = "wasm32", test))]
+#[cfg(any(target_arch = "wasm32", test, feature = "fuzz"))]
 mod frame;
-#[cfg(any(target_arch = "wasm32", test))]
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
+#[cfg(any(target_arch = "wasm32", test, feature = "fuzz"))]
 mod half_close;
 mod handler;
-#[cfg(any(target_arch = "wasm32", test))]
+#[cfg(any(target_arch = "wasm32", test, feature = "fuzz"))]
 mod sdp;
 mod signal;
 mod slots;

@@ -28,7 +28,7 @@ impl Fingerprint {
         let mut digest = [0; 32];
         let mut parts = value.trim().split(':');
         for byte in &mut digest {
-            *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
+            *byte = octet(parts.next()?)?;
         }
         parts.next().is_none().then_some(Self(digest))
     }
@@ -43,6 +43,12 @@ impl Fingerprint {
         out.extend([SHA2_256 as u8, 32]);
         out.extend(self.0);
     }
+}
+
+/// Two hex digits. Rust's own parser also takes a sign, or one digit.
+fn octet(digits: &str) -> Option<u8> {
+    let fits = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    fits.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// The ICE user name, which is the password as well, made of `entropy`.
@@ -122,7 +128,10 @@ mod tests {
     fn a_fingerprint_is_read_as_it_is_written() {
         assert_eq!(Fingerprint::from_sdp(OFFER), Some(counting()));
         assert!(OFFER.contains(&counting().to_sdp()));
-        for bad in ["", "a=fingerprint:sha-256 00:01", "a=fingerprint:sha-1 00", &OFFER.replace(":1F", ":1F:20")] {
+        let changed = |to: &str| OFFER.replace(":1F", to);
+        let bad = [changed(":1F:20"), changed(":F"), changed(":+F"), changed(":01F"), changed("")];
+        let shorter = ["", "a=fingerprint:sha-256 00:01", "a=fingerprint:sha-1 00"];
+        for bad in bad.iter().map(String::as_str).chain(shorter) {
             assert_eq!(Fingerprint::from_sdp(bad), None, "{bad}");
         }
     }

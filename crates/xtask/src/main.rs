@@ -1,12 +1,13 @@
 //! `cargo xtask`: everything a developer runs, in plain Rust.
 //!
 //! [`tools`] installs what is missing, [`webapp`] builds the page, [`relay`] the binary that carries it, [`lab`] the page
-//! that drives transports in browser tests, [`suite`] runs the tests, [`bench`] compares with others, [`tidy`] holds the
+//! that drives transports in browser tests, [`suite`] runs the tests, [`fuzz`] those with libFuzzer, [`bench`] compares with others, [`tidy`] holds the
 //! rules of the source tree.
 
 mod bench;
 mod csp;
 mod fail;
+mod fuzz;
 mod lab;
 mod relay;
 mod run;
@@ -28,7 +29,7 @@ cargo xtask COMMAND
   up [-- ARG…]        build it and start it on http://127.0.0.1:8080; ARG… go to the relay
   web                 the web app with reload on change, on http://127.0.0.1:8090
   test [PART…] [-- ARG…]
-                      the whole test suite, or parts of it: fmt clippy unit wasm native browser;
+                      the whole test suite, or parts of it: fmt clippy unit fuzz wasm native browser;
                       with one part, ARG… go to its test runner
   bench [NAME…]       compare with others, side by side in one run: size join transport gossip;
                       writes target/bench/NAME.json

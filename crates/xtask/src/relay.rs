@@ -103,9 +103,9 @@ fn carries_web_app(binary: &Path) -> Result<bool> {
 
 /// Makes cargo compile the crate anew that embeds the web app.
 fn touch_embedder() -> Result<()> {
-    let main = workspace::root().join("relay/src/main.rs");
-    let doing = format!("mark {} as changed", workspace::shown(&main));
-    let file = fs::File::options().append(true).open(&main).doing(&doing)?;
+    let embedder = workspace::root().join("relay/src/lib.rs");
+    let doing = format!("mark {} as changed", workspace::shown(&embedder));
+    let file = fs::File::options().append(true).open(&embedder).doing(&doing)?;
     file.set_modified(SystemTime::now()).doing(&doing)
 }
 

@@ -6,7 +6,7 @@
 use crate::fail::{Doing, Fail, Result, fail};
 use crate::run::{Cmd, lasted, say};
 use crate::tally::Tally;
-use crate::{lab, relay, tidy, tools, webapp, workspace};
+use crate::{fuzz, lab, relay, tidy, tools, webapp, workspace};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,10 +18,11 @@ struct Part {
     run: fn(&[String]) -> Result<Outcome>,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part { name: "fmt", about: "is all Rust formatted", run: fmt },
     Part { name: "clippy", about: "lints with warnings denied, natively and for WebAssembly", run: clippy },
     Part { name: "unit", about: "unit tests, and the rules of the source tree", run: unit },
+    Part { name: "fuzz", about: "every decoder under hostile bytes, for a bounded number of tries", run: hostile },
     Part { name: "wasm", about: "WebAssembly tests inside Chromium", run: wasm },
     Part { name: "native", about: "end to end with native processes", run: native },
     Part { name: "browser", about: "end to end with the built relay and real browsers", run: browser },
@@ -131,11 +132,23 @@ fn clippy(passed_on: &[String]) -> Result<Outcome> {
 fn unit(passed_on: &[String]) -> Result<Outcome> {
     let mut tested = (Tally::default(), true);
     // The web app's own logic is tested natively, too; its examples are pages. The lab only runs in browsers.
-    let code =
-        ["--workspace", "--exclude", "mycomesh-tests", "--exclude", "mycomesh-lab", "--lib", "--bins", "--tests"]
-            .as_slice();
+    let code = [
+        "--workspace",
+        "--exclude",
+        "mycomesh-tests",
+        "--exclude",
+        "mycomesh-lab",
+        "--exclude",
+        "mycomesh-fuzz",
+        "--lib",
+        "--bins",
+        "--tests",
+    ]
+    .as_slice();
     let docs = [
         "--workspace",
+        "--exclude",
+        "mycomesh-fuzz",
         "--exclude",
         "mycomesh-tests",
         "--exclude",
@@ -155,6 +168,16 @@ fn unit(passed_on: &[String]) -> Result<Outcome> {
         say(&format!("long: {path} has {lines} lines; a file over {} usually has two subjects", tidy::LINES_MAX));
     }
     Ok(Outcome::Tested { tally: tested.0, ok: tested.1 })
+}
+
+fn hostile(passed_on: &[String]) -> Result<Outcome> {
+    let plain = Cmd::new("cargo").args(["test", "-p", "mycomesh-fuzz", "--features", "relay", "--lib", "--"]);
+    let (mut tally, ok) = cargo_test(plain.args(passed_on))?;
+    // What is passed on chooses among the plain tests.
+    if passed_on.is_empty() {
+        tally += fuzz::run()?;
+    }
+    Ok(Outcome::Tested { tally, ok })
 }
 
 fn wasm(passed_on: &[String]) -> Result<Outcome> {

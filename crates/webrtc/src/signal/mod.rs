@@ -18,7 +18,7 @@
 //! closed on both sides, so that its number is free before the first stream wants one.
 
 mod drive;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

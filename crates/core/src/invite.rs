@@ -1,9 +1,12 @@
-//! The part of a link after `#`: which view to open, or an invitation to join through a relay.
+//! Invite links: the part of a page's address after `#`, `join=<multiaddr>&network=<name>`, where `join` may appear
+//! several times.
 //!
-//! `#join=<multiaddr>&network=<name>`; `join` may appear several times. A view is `#mesh`, `#ask`, ….
+//! Anybody can send a link to anybody, so that this is remote input like any other: it has a limit, and what is wrong
+//! with it is told in words for a person.
 
 use multiaddr::{Multiaddr, Protocol};
-use mycomesh_core::{
+
+use crate::{
     snapshot::{Problem, RelayView},
     wire::Network,
 };
@@ -52,9 +55,9 @@ pub fn is_invite(fragment: &str) -> bool {
 /// One relay address as typed or linked; the error says what is wrong with it.
 pub fn relay_address(text: &str) -> Result<Multiaddr, String> {
     let text = text.trim();
-    let addr: Multiaddr = text.parse().map_err(|_| {
-        format!("“{}” is not a multiaddr such as /dns4/example.org/tcp/443/wss/p2p/ID", crate::words::short(text))
-    })?;
+    let addr: Multiaddr = text
+        .parse()
+        .map_err(|_| format!("“{}” is not a multiaddr such as /dns4/example.org/tcp/443/wss/p2p/ID", shown(text)))?;
     match addr.iter().last() {
         Some(Protocol::P2p(_)) => Ok(addr),
         _ => Err(format!("{addr} does not end in /p2p/<the relay's id>")),
@@ -64,12 +67,13 @@ pub fn relay_address(text: &str) -> Result<Multiaddr, String> {
 /// A network's name as typed or linked.
 pub fn network_name(text: &str) -> Result<Network, Problem> {
     Network::new(text.trim()).map_err(|error| Problem {
-        what: format!("“{}” is not the name of a network.", text.chars().take(40).collect::<String>()),
+        what: format!("“{}” is not the name of a network.", shown(text)),
         advice: format!("Check the link: {error}."),
     })
 }
 
-/// The link that brings somebody to this network, on the page at `page`. None while no relay is known.
+/// The link that brings somebody to this network, on the page at `page`: as many relays as [`parse`] takes, best first. None
+/// while no relay is known, or none whose address fits into a link.
 pub fn link(page: &str, relays: &[RelayView], network: &str) -> Option<String> {
     let page = page.split('#').next().unwrap_or_default();
     let mut joins: Vec<(bool, String)> = relays
@@ -85,11 +89,14 @@ pub fn link(page: &str, relays: &[RelayView], network: &str) -> Option<String> {
         .collect();
     joins.sort();
     joins.dedup();
-    if joins.is_empty() {
-        return None;
+    let network = format!("network={network}");
+    let mut fragment = String::new();
+    for (_, join) in joins {
+        if fragment.len() + join.len() + network.len() <= FRAGMENT_BYTES_MAX {
+            fragment += &join;
+        }
     }
-    let joins: String = joins.into_iter().map(|(_, join)| join).collect();
-    Some(format!("{page}#{joins}network={network}"))
+    if fragment.is_empty() { None } else { Some(format!("{page}#{fragment}{network}")) }
 }
 
 /// Best address to share first: short, and usable from most pages.
@@ -138,6 +145,14 @@ fn escaped(addr: &str) -> String {
     addr.replace('%', "%25").replace('&', "%26").replace('+', "%2B").replace('#', "%23")
 }
 
+/// As much of a text as fits into a sentence.
+fn shown(text: &str) -> String {
+    const CHARS_MAX: usize = 40;
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(CHARS_MAX).collect();
+    if chars.next().is_some() { start + "…" } else { start }
+}
+
 fn broken(why: &str) -> Problem {
     Problem {
         what: format!("The invite link cannot be used: {why}."),
@@ -147,9 +162,8 @@ fn broken(why: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use mycomesh_core::io::Path;
-
     use super::*;
+    use crate::io::Path;
 
     const RELAY: &str = "/ip4/127.0.0.1/tcp/9001/ws/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
 
@@ -176,6 +190,17 @@ mod tests {
         let link = link("https://a.example/", &[relay(&[&direct, RELAY, &secure])], "lab").expect("a relay is known");
         assert!(link.contains("/wss/p2p/12D3"), "{link}");
         assert!(super::link("https://a.example/", &[], "lab").is_none());
+    }
+
+    #[test]
+    fn a_link_is_never_longer_than_what_is_read() {
+        let long = |n: usize| format!("/dns4/{}.example/tcp/443/wss", "x".repeat(n));
+        let [near, far] = [600, 3_000].map(|n| RELAY.replace("/ip4/127.0.0.1/tcp/9001/ws", &long(n)));
+        assert_eq!(link("https://a.example/", &[relay(&[&far])], "lab"), None);
+        let relays = ["1", "2", "3", "4"].map(|n| relay(&[&near.replace("/dns4/x", &format!("/dns4/{n}"))]));
+        let link = link("https://a.example/", &relays, "lab").expect("some fit");
+        let invite = parse(link.split_once('#').expect("a fragment").1).expect("well-formed").expect("an invite");
+        assert_eq!(invite.relays.len(), 2);
     }
 
     #[test]

@@ -1,0 +1,4 @@
+//! See `mycomesh_fuzz::objects::acceptance`.
+#![cfg_attr(fuzzing, no_main)]
+
+mycomesh_fuzz::program!(mycomesh_fuzz::objects::acceptance);

@@ -1,0 +1,4 @@
+//! See `mycomesh_fuzz::webrtc::messages`.
+#![cfg_attr(fuzzing, no_main)]
+
+mycomesh_fuzz::program!(mycomesh_fuzz::webrtc::messages);
