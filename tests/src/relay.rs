@@ -12,7 +12,7 @@ use tokio::{
     process::Child,
 };
 
-use crate::{Answer, PATIENCE, get, programs::relay_command};
+use crate::{Answer, PATIENCE, Place, http::get_from, programs::relay_command};
 
 /// Between two looks at what cannot tell by itself that it changed.
 const POLL: Duration = Duration::from_millis(50);
@@ -42,6 +42,8 @@ pub struct RelayFlags {
     pub data: Option<PathBuf>,
     /// `IP:PORT` of the metrics, when not those of the web page.
     pub ops: String,
+    /// Where it runs. Web page and metrics are on loopback there, everything else on the place's address.
+    pub place: Place,
 }
 
 impl Relay {
@@ -76,7 +78,7 @@ impl Relay {
 
     /// The answer of its HTTP port.
     pub async fn get(&self, path: &str) -> Option<Answer> {
-        get(&self.http, path, &self.http).await
+        get_from(&self.flags.place, &self.http, path, &self.http).await
     }
 
     /// One of its metrics.
@@ -151,16 +153,11 @@ struct Ports {
 }
 
 async fn spawn(flags: &RelayFlags, dir: &Path, ports: &Ports) -> (Child, String) {
-    let mut command = relay_command();
+    let mut command = relay_command(&flags.place);
     command.arg("--data-dir").arg(flags.data.clone().unwrap_or_else(|| dir.join("data")));
-    for (flag, port) in [
-        ("--http", ports.http),
-        ("--ws", ports.ws),
-        ("--webrtc", ports.webrtc),
-        ("--tcp", ports.tcp),
-        ("--quic", ports.quic),
-    ] {
-        command.arg(flag).arg(format!("127.0.0.1:{port}"));
+    command.arg("--http").arg(format!("127.0.0.1:{}", ports.http));
+    for (flag, port) in [("--ws", ports.ws), ("--webrtc", ports.webrtc), ("--tcp", ports.tcp), ("--quic", ports.quic)] {
+        command.arg(flag).arg(format!("{}:{port}", flags.place.ip));
     }
     for (flag, value) in [("--network", &flags.network), ("--ops", &flags.ops)] {
         if !value.is_empty() {
