@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, ChildStdin, ChildStdout},
+    process::{Child, ChildStdin, ChildStdout, Command},
     sync::watch,
 };
 
@@ -61,33 +61,16 @@ impl Peer {
         Self::try_start(flags).await.unwrap_or_else(|reason| panic!("a peer did not start: {reason}"))
     }
 
+    /// Start a peer with these settings, and kill it so long after that.
+    pub async fn start_and_kill(flags: PeerFlags<'_>, after: Duration) {
+        let mut child = command(&flags).spawn().expect("start a peer");
+        tokio::time::sleep(after).await;
+        child.kill().await.expect("it was running");
+    }
+
     /// A peer with these settings, or why it did not start.
     pub async fn try_start(flags: PeerFlags<'_>) -> Result<Self, String> {
-        let mut command = peer_command(&flags.place);
-        if !flags.brief {
-            command.arg("--watch");
-        }
-        for relay in &flags.relays {
-            command.args(["--relay", relay]);
-        }
-        for (flag, value) in [("--network", flags.network), ("--skills", flags.skills)] {
-            if !value.is_empty() {
-                command.args([flag, value]);
-            }
-        }
-        if let Some(dir) = flags.dir {
-            command.arg("--data-dir").arg(dir);
-        }
-        if flags.slots > 0 {
-            command.arg("--slots").arg(flags.slots.to_string());
-        }
-        if flags.listens {
-            command.arg("--listen").arg(format!("/ip4/{}/tcp/0", flags.place.ip));
-        }
-        if flags.presence_interval_s > 0 {
-            command.arg("--presence-interval-s").arg(flags.presence_interval_s.to_string());
-        }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start a peer");
+        let mut child = command(&flags).spawn().expect("start a peer");
         let stdin = child.stdin.take().expect("its input is piped");
         let stdout = child.stdout.take().expect("its output is piped");
         let (hear, heard) = watch::channel(Heard::default());
@@ -225,6 +208,35 @@ impl Peer {
         let why = if outcome.is_err() { "in vain" } else { "and it ended" };
         panic!("waited {why} for peer {} {what}; it shows\n{}", self.id, self.heard.borrow().summary())
     }
+}
+
+fn command(flags: &PeerFlags<'_>) -> Command {
+    let mut command = peer_command(&flags.place);
+    if !flags.brief {
+        command.arg("--watch");
+    }
+    for relay in &flags.relays {
+        command.args(["--relay", relay]);
+    }
+    for (flag, value) in [("--network", flags.network), ("--skills", flags.skills)] {
+        if !value.is_empty() {
+            command.args([flag, value]);
+        }
+    }
+    if let Some(dir) = flags.dir {
+        command.arg("--data-dir").arg(dir);
+    }
+    if flags.slots > 0 {
+        command.arg("--slots").arg(flags.slots.to_string());
+    }
+    if flags.listens {
+        command.arg("--listen").arg(format!("/ip4/{}/tcp/0", flags.place.ip));
+    }
+    if flags.presence_interval_s > 0 {
+        command.arg("--presence-interval-s").arg(flags.presence_interval_s.to_string());
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
 }
 
 /// The row of a table whose `key` is `value`.
