@@ -3,6 +3,7 @@
 //! [`Relay`] and [`Peer`] start a process in a folder of its own, on free ports, and kill it when they are dropped. Waiting is
 //! always for a condition on what the process says, never for a time; [`PATIENCE`] only ends a test that would never end.
 
+pub mod bench;
 mod heard;
 mod http;
 mod lan;
