@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::Place;
 
 /// An answer.
 #[derive(Debug)]
@@ -20,7 +19,12 @@ pub struct Answer {
 
 /// GET `path` from `host:port`, asking for `Host: host`. None when nobody answers there.
 pub async fn get(addr: &str, path: &str, host: &str) -> Option<Answer> {
-    let mut stream = TcpStream::connect(addr).await.ok()?;
+    get_from(&Place::default(), addr, path, host).await
+}
+
+/// The same from another network.
+pub(crate) async fn get_from(place: &Place, addr: &str, path: &str, host: &str) -> Option<Answer> {
+    let mut stream = place.connect(addr).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut bytes = Vec::new();

@@ -1,19 +1,19 @@
 //! A native peer as a process, controlled by lines of JSON.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     path::Path,
     process::Stdio,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, ChildStdin, ChildStdout},
+    process::{Child, ChildStdin, ChildStdout, Command},
     sync::watch,
 };
 
-use crate::{PATIENCE, programs::peer_command};
+use crate::{PATIENCE, Place, heard::Heard, programs::peer_command};
 
 /// A running peer. Killed when dropped.
 #[derive(Debug)]
@@ -39,19 +39,15 @@ pub struct PeerFlags<'a> {
     pub skills: &'a str,
     /// Tasks to work on at a time; one when zero.
     pub slots: u32,
-    /// Whether to listen on a free TCP port of this machine.
+    /// Whether to listen on a free TCP port of its place.
     pub listens: bool,
-}
-
-/// Everything a peer has said so far.
-#[derive(Debug, Default)]
-struct Heard {
-    peer_id: Option<String>,
-    failed: Option<String>,
-    snapshot: Value,
-    events: Vec<Value>,
-    replies: BTreeMap<u64, Result<Value, String>>,
-    ended: bool,
+    /// Where it runs.
+    pub place: Place,
+    /// Seconds between two presences; the default of a node when zero.
+    pub presence_interval_s: u32,
+    /// Whether it tells events only. Where many peers run at once their snapshots would be most of the work;
+    /// [`Peer::until`] and what builds on it wait in vain then.
+    pub brief: bool,
 }
 
 impl Peer {
@@ -65,28 +61,16 @@ impl Peer {
         Self::try_start(flags).await.unwrap_or_else(|reason| panic!("a peer did not start: {reason}"))
     }
 
+    /// Start a peer with these settings, and kill it so long after that.
+    pub async fn start_and_kill(flags: PeerFlags<'_>, after: Duration) {
+        let mut child = command(&flags).spawn().expect("start a peer");
+        tokio::time::sleep(after).await;
+        child.kill().await.expect("it was running");
+    }
+
     /// A peer with these settings, or why it did not start.
     pub async fn try_start(flags: PeerFlags<'_>) -> Result<Self, String> {
-        let mut command = peer_command();
-        command.arg("--watch");
-        for relay in &flags.relays {
-            command.args(["--relay", relay]);
-        }
-        for (flag, value) in [("--network", flags.network), ("--skills", flags.skills)] {
-            if !value.is_empty() {
-                command.args([flag, value]);
-            }
-        }
-        if let Some(dir) = flags.dir {
-            command.arg("--data-dir").arg(dir);
-        }
-        if flags.slots > 0 {
-            command.arg("--slots").arg(flags.slots.to_string());
-        }
-        if flags.listens {
-            command.args(["--listen", "/ip4/127.0.0.1/tcp/0"]);
-        }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start a peer");
+        let mut child = command(&flags).spawn().expect("start a peer");
         let stdin = child.stdin.take().expect("its input is piped");
         let stdout = child.stdout.take().expect("its output is piped");
         let (hear, heard) = watch::channel(Heard::default());
@@ -105,6 +89,44 @@ impl Peer {
     /// Wait until `condition` gives something for a snapshot of this peer.
     pub async fn until<T>(&mut self, what: &str, condition: impl Fn(&Value) -> Option<T>) -> T {
         self.wait(what, |heard| condition(&heard.snapshot)).await
+    }
+
+    /// Wait until its events put every one of `others` in one of these statuses. Gives when that was seen.
+    pub async fn sees_all(&mut self, others: &[String], statuses: &[&str]) -> Instant {
+        let fits = |heard: &Heard, other: &String| {
+            heard.statuses.get(other).is_some_and(|status| statuses.contains(&status.as_str()))
+        };
+        let what = format!("to see {} others as {statuses:?}", others.len());
+        self.wait(&what, |heard| others.iter().all(|other| fits(heard, other)).then(Instant::now)).await
+    }
+
+    /// Wait until its events put it at a stage of joining that fits. Gives when that was seen.
+    pub async fn reaches(&mut self, fits: fn(&str) -> bool) -> Instant {
+        self.wait("to be at another stage of joining", |heard| fits(&heard.stage).then(Instant::now)).await
+    }
+
+    /// Wait until task `id` has ended here by its events; gives the state.
+    pub async fn ends(&mut self, id: &str) -> String {
+        self.wait(&format!("to end task {id}"), |heard| {
+            heard.tasks.get(id)?.iter().find(|state| is_final(state)).cloned()
+        })
+        .await
+    }
+
+    /// The states in which task `id` has ended here by its events: one, if all is well.
+    pub fn endings(&self, id: &str) -> Vec<String> {
+        let heard = self.heard.borrow();
+        heard.tasks.get(id).into_iter().flatten().filter(|state| is_final(state)).cloned().collect()
+    }
+
+    /// When the receipts of these tasks came in here: once all of them have, or as far as they have after `wait`.
+    pub async fn receives(&mut self, tasks: &[String], wait: Duration) -> Vec<Option<Instant>> {
+        let all =
+            self.heard.wait_for(|heard| heard.ended || tasks.iter().all(|task| heard.receipts.contains_key(task)));
+        // What has not come by then is what the caller wants to know.
+        let _ = tokio::time::timeout(wait, all).await.map(drop);
+        let heard = self.heard.borrow();
+        tasks.iter().map(|task| heard.receipts.get(task).copied()).collect()
     }
 
     /// Wait until the peer has told an event for which `condition` gives something, from the first on.
@@ -184,8 +206,37 @@ impl Peer {
             return found;
         }
         let why = if outcome.is_err() { "in vain" } else { "and it ended" };
-        panic!("waited {why} for peer {} {what}; it shows\n{}", self.id, summary(&self.heard.borrow()))
+        panic!("waited {why} for peer {} {what}; it shows\n{}", self.id, self.heard.borrow().summary())
     }
+}
+
+fn command(flags: &PeerFlags<'_>) -> Command {
+    let mut command = peer_command(&flags.place);
+    if !flags.brief {
+        command.arg("--watch");
+    }
+    for relay in &flags.relays {
+        command.args(["--relay", relay]);
+    }
+    for (flag, value) in [("--network", flags.network), ("--skills", flags.skills)] {
+        if !value.is_empty() {
+            command.args([flag, value]);
+        }
+    }
+    if let Some(dir) = flags.dir {
+        command.arg("--data-dir").arg(dir);
+    }
+    if flags.slots > 0 {
+        command.arg("--slots").arg(flags.slots.to_string());
+    }
+    if flags.listens {
+        command.arg("--listen").arg(format!("/ip4/{}/tcp/0", flags.place.ip));
+    }
+    if flags.presence_interval_s > 0 {
+        command.arg("--presence-interval-s").arg(flags.presence_interval_s.to_string());
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
 }
 
 /// The row of a table whose `key` is `value`.
@@ -202,32 +253,7 @@ async fn listen(stdout: ChildStdout, hear: watch::Sender<Heard>) {
     hear.send_modify(|heard| heard.ended = true);
 }
 
-impl Heard {
-    fn take(&mut self, told: &mut Value) {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        if let Some(ready) = told.get("ready") {
-            self.peer_id = text(&ready["peer_id"]);
-        } else if let Some(snapshot) = told.get_mut("snapshot") {
-            self.snapshot = snapshot.take();
-        } else if let Some(event) = told.get_mut("event") {
-            self.events.push(event.take());
-        } else if let Some(reply) = told.get_mut("reply") {
-            let id = reply["id"].as_u64().expect("replies repeat the line's id");
-            let result = match reply["result"].get_mut("Ok") {
-                Some(value) => Ok(value.take()),
-                None => Err(text(&reply["result"]["Err"]).unwrap_or_default()),
-            };
-            self.replies.insert(id, result);
-        } else if let Some(reason) = told.get("failed") {
-            self.failed = text(reason);
-        }
-    }
-}
-
-/// What helps to understand a condition that never came true.
-fn summary(heard: &Heard) -> String {
-    let shown: BTreeSet<_> = ["me", "join", "bar", "peers", "tasks", "counters"].into_iter().collect();
-    let sections = shown.iter().map(|name| format!("{name}: {}", heard.snapshot[*name]));
-    let last: Vec<_> = heard.events.iter().rev().take(20).rev().map(|event| format!("event: {event}")).collect();
-    sections.chain(last).collect::<Vec<_>>().join("\n")
+/// Whether a task in this state has ended.
+fn is_final(state: &str) -> bool {
+    matches!(state, "completed" | "failed" | "canceled" | "rejected")
 }

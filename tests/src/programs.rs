@@ -4,7 +4,7 @@ use std::{env, path::PathBuf, process::Stdio};
 
 use tokio::process::Command;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, Place};
 
 /// What a program that ended left behind.
 #[derive(Debug)]
@@ -19,8 +19,12 @@ pub struct Ended {
 
 /// Run the relay with these arguments until it ends.
 pub async fn run_to_end(args: &[&str]) -> Ended {
-    let child =
-        relay_command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start the relay");
+    let child = relay_command(&Place::default())
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start the relay");
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
     let output = output.unwrap_or_else(|_| panic!("mycomesh-relay {args:?} should have ended")).expect("its output");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
@@ -28,19 +32,19 @@ pub async fn run_to_end(args: &[&str]) -> Ended {
 }
 
 /// The relay: `RELAY_BIN`, or the newest one that cargo built.
-pub(crate) fn relay_command() -> Command {
+pub(crate) fn relay_command(place: &Place) -> Command {
     let path = env::var_os("RELAY_BIN").map(PathBuf::from).unwrap_or_else(|| built("mycomesh-relay"));
-    command(path)
+    clean(place.command(&path))
 }
 
 /// The peer that tests control.
-pub(crate) fn peer_command() -> Command {
+pub(crate) fn peer_command(place: &Place) -> Command {
     let path = env::var_os("PEER_BIN").map(PathBuf::from).unwrap_or_else(|| built("mycomesh-peer"));
-    command(path)
+    clean(place.command(&path))
 }
 
-fn command(path: PathBuf) -> Command {
-    let mut command = Command::new(path);
+/// Ended with this process, and without what this process was told.
+pub(crate) fn clean(mut command: Command) -> Command {
     command.kill_on_drop(true);
     // What is set for a relay on this machine must not reach the ones under test.
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MYCOMESH_")) {

@@ -9,10 +9,10 @@ use std::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    process::Child,
+    process::{Child, Command},
 };
 
-use crate::{Answer, PATIENCE, get, programs::relay_command};
+use crate::{Answer, PATIENCE, Place, http::get_from, programs::relay_command};
 
 /// Between two looks at what cannot tell by itself that it changed.
 const POLL: Duration = Duration::from_millis(50);
@@ -42,6 +42,8 @@ pub struct RelayFlags {
     pub data: Option<PathBuf>,
     /// `IP:PORT` of the metrics, when not those of the web page.
     pub ops: String,
+    /// Where it runs. Web page and metrics are on loopback there, everything else on the place's address.
+    pub place: Place,
 }
 
 impl Relay {
@@ -76,7 +78,7 @@ impl Relay {
 
     /// The answer of its HTTP port.
     pub async fn get(&self, path: &str) -> Option<Answer> {
-        get(&self.http, path, &self.http).await
+        get_from(&self.flags.place, &self.http, path, &self.http).await
     }
 
     /// One of its metrics.
@@ -107,28 +109,44 @@ impl Relay {
     /// Ask it to end, as a supervisor does. Gives its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         let pid = self.pid().to_string();
-        let asked = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill");
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill");
         assert!(asked.success());
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends when asked to");
         ended.expect("its exit code").code()
     }
 
+    /// The folder with its key, certificate and database.
+    pub fn data(&self) -> PathBuf {
+        data(&self.flags, self.dir.path())
+    }
+
     /// Start it again on the same folder and the same ports. It must not be running.
     pub async fn restart(&mut self) {
+        let ports = self.ports();
+        (self.child, self.http) = spawn(&self.flags, self.dir.path(), &ports).await;
+        self.learn().await;
+    }
+
+    /// Start it again, and kill it so long after that. It must not be running.
+    pub async fn restart_and_kill(&mut self, after: Duration) {
+        let mut child = command(&self.flags, self.dir.path(), &self.ports()).spawn().expect("start the relay");
+        tokio::time::sleep(after).await;
+        child.kill().await.expect("it was running");
+    }
+
+    fn ports(&self) -> Ports {
         let port_of = |kind: &str| {
             let addr = self.address(kind);
             let (_, after) = addr.split_once("/tcp/").or(addr.split_once("/udp/")).expect("a port");
             after.split('/').next().and_then(|port| port.parse().ok()).expect("a port")
         };
-        let ports = Ports {
+        Ports {
             http: self.http.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port"),
             ws: port_of("ws"),
             webrtc: port_of("webrtc-direct"),
             tcp: port_of("tcp"),
             quic: port_of("quic-v1"),
-        };
-        (self.child, self.http) = spawn(&self.flags, self.dir.path(), &ports).await;
-        self.learn().await;
+        }
     }
 
     async fn learn(&mut self) {
@@ -151,16 +169,24 @@ struct Ports {
 }
 
 async fn spawn(flags: &RelayFlags, dir: &Path, ports: &Ports) -> (Child, String) {
-    let mut command = relay_command();
-    command.arg("--data-dir").arg(flags.data.clone().unwrap_or_else(|| dir.join("data")));
-    for (flag, port) in [
-        ("--http", ports.http),
-        ("--ws", ports.ws),
-        ("--webrtc", ports.webrtc),
-        ("--tcp", ports.tcp),
-        ("--quic", ports.quic),
-    ] {
-        command.arg(flag).arg(format!("127.0.0.1:{port}"));
+    let mut child = command(flags, dir, ports).spawn().expect("start the relay");
+    let stdout = child.stdout.take().expect("its output is piped");
+    let first = tokio::time::timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await;
+    let line = first.expect("the relay says that it is ready").expect("its output").unwrap_or_default();
+    let http = line.strip_prefix("ready http://").unwrap_or_else(|| panic!("the relay said {line:?}")).to_owned();
+    (child, http)
+}
+
+fn data(flags: &RelayFlags, dir: &Path) -> PathBuf {
+    flags.data.clone().unwrap_or_else(|| dir.join("data"))
+}
+
+fn command(flags: &RelayFlags, dir: &Path, ports: &Ports) -> Command {
+    let mut command = relay_command(&flags.place);
+    command.arg("--data-dir").arg(data(flags, dir));
+    command.arg("--http").arg(format!("127.0.0.1:{}", ports.http));
+    for (flag, port) in [("--ws", ports.ws), ("--webrtc", ports.webrtc), ("--tcp", ports.tcp), ("--quic", ports.quic)] {
+        command.arg(flag).arg(format!("{}:{port}", flags.place.ip));
     }
     for (flag, value) in [("--network", &flags.network), ("--ops", &flags.ops)] {
         if !value.is_empty() {
@@ -172,10 +198,6 @@ async fn spawn(flags: &RelayFlags, dir: &Path, ports: &Ports) -> (Child, String)
         std::fs::write(&file, &flags.config).expect("write the configuration");
         command.arg("--config").arg(file);
     }
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start the relay");
-    let stdout = child.stdout.take().expect("its output is piped");
-    let first = tokio::time::timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await;
-    let line = first.expect("the relay says that it is ready").expect("its output").unwrap_or_default();
-    let http = line.strip_prefix("ready http://").unwrap_or_else(|| panic!("the relay said {line:?}")).to_owned();
-    (child, http)
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
 }

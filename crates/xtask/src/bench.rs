@@ -16,11 +16,13 @@ struct Bench {
     run: fn() -> Result<()>,
 }
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 6] = [
     Bench { name: "size", run: sizes::bench },
     Bench { name: "join", run: join },
     Bench { name: "transport", run: transport },
     Bench { name: "gossip", run: gossip },
+    Bench { name: "mesh", run: mesh },
+    Bench { name: "idle", run: idle },
 ];
 
 /// Runs the named benches, or all.
@@ -55,21 +57,48 @@ fn gossip() -> Result<()> {
     in_browsers("gossip", &[("LAB_DIR", lab::build()?)])
 }
 
-/// Runs `tests/browser/bench-NAME.mjs` with what every bench in browsers needs, and looks at what it has written.
+/// What reaches whom in a mesh of processes that is cut, halved, robbed of its relay and flooded.
+fn mesh() -> Result<()> {
+    in_processes("mesh")
+}
+
+/// What a relay spends on a client that does nothing, for ours and js-libp2p's.
+fn idle() -> Result<()> {
+    tools::browser_test_packages()?;
+    in_processes("idle")
+}
+
+/// Runs `mycomesh-bench NAME` with everything built for release.
+fn in_processes(name: &str) -> Result<()> {
+    let relay = relay::build()?;
+    Cmd::new("cargo").args(["build", "--release", "-p", "mycomesh-tests", "--bins"]).run()?;
+    let built = |program: &str| -> Result<PathBuf> {
+        Ok(workspace::target()?.join("release").join(format!("{program}{}", std::env::consts::EXE_SUFFIX)))
+    };
+    let script = workspace::browser_tests().join("bench/relay.mjs");
+    let command = Cmd::new(built("mycomesh-bench")?).arg(name);
+    let command = command.env("RELAY_BIN", relay).env("PEER_BIN", built("mycomesh-peer")?).env("JS_RELAY", script);
+    measured(name, command)
+}
+
+/// Runs `tests/browser/bench-NAME.mjs` with what every bench in browsers needs.
 fn in_browsers(name: &str, programs: &[(&str, PathBuf)]) -> Result<()> {
     let chromium = tools::chromium()?;
     tools::browser_test_packages()?;
     let relay = relay::build()?;
-    let path = result_path(name)?;
-    // What an earlier run wrote must not pass for this one's.
-    let _ = fs::remove_file(&path);
     let command = Cmd::new("node")
         .arg(format!("tests/browser/bench-{name}.mjs"))
         .env("CHROMIUM", chromium)
-        .env("RELAY_BIN", relay)
-        .env("BENCH_OUT", &path)
-        .env("BENCH_MACHINE", machine());
-    programs.iter().fold(command, |command, (variable, program)| command.env(variable, program)).run()?;
+        .env("RELAY_BIN", relay);
+    measured(name, programs.iter().fold(command, |command, (variable, program)| command.env(variable, program)))
+}
+
+/// Runs a program that measures, told where to write, and looks at what it has written.
+fn measured(name: &str, command: Cmd) -> Result<()> {
+    let path = result_path(name)?;
+    // What an earlier run wrote must not pass for this one's.
+    let _ = fs::remove_file(&path);
+    command.env("BENCH_OUT", &path).env("BENCH_MACHINE", machine()).run()?;
     let text =
         fs::read_to_string(&path).doing(format!("read {}, which the bench should have written", path.display()))?;
     let result: Value = serde_json::from_str(&text).doing(format!("read {}", path.display()))?;

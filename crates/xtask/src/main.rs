@@ -31,8 +31,8 @@ cargo xtask COMMAND
   test [PART…] [-- ARG…]
                       the whole test suite, or parts of it: fmt clippy unit fuzz wasm native browser;
                       with one part, ARG… go to its test runner
-  bench [NAME…]       compare with others, side by side in one run: size join transport gossip;
-                      writes target/bench/NAME.json
+  bench [NAME…]       compare with others, side by side in one run: size join transport gossip idle; and
+                      measure what a mesh stands: mesh; writes target/bench/NAME.json
   help                this text
 
 Missing tools are installed into ~/.cache/mycomesh/tools (MYCOMESH_TOOLS names another folder).

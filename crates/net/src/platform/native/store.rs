@@ -1,6 +1,7 @@
 //! What survives a restart: a redb database, the key and the WebRTC certificate, in one directory.
 //!
-//! The database is opened first. Its lock makes sure that one directory serves one node. It also
+//! The database is opened first; a new one is made beside its place, since redb takes a half-made one for a damaged
+//! one. Its lock makes sure that one directory serves one node. It also
 //! remembers whose it is, so that a lost or exchanged key is noticed before anything is overwritten.
 //! One thread writes, in the order of the calls, several calls in one transaction when they pile up;
 //! a call is answered once its transaction has reached the disk.
@@ -105,7 +106,7 @@ pub(crate) async fn replace_identity(store: &Store, key: Option<&Keypair>) -> Re
 fn open_dir(dir: &Path) -> Result<Opened, StartError> {
     files::make_dir(dir)?;
     let path = dir.join(DATABASE);
-    let database = Database::builder().set_cache_size(CACHE_BYTES).create(&path).map_err(|error| match error {
+    let unusable = |error: DatabaseError| match error {
         DatabaseError::DatabaseAlreadyOpen => locked(&path),
         DatabaseError::Storage(redb::StorageError::Io(error))
             if error.kind() == std::io::ErrorKind::PermissionDenied =>
@@ -113,7 +114,9 @@ fn open_dir(dir: &Path) -> Result<Opened, StartError> {
             files::not_writable(&path, &error)
         }
         other => damaged(&path, other.to_string()),
-    })?;
+    };
+    files::make_whole(&path, |beside| Database::create(beside).map(drop).map_err(unusable))?;
+    let database = Database::builder().set_cache_size(CACHE_BYTES).open(&path).map_err(unusable)?;
     let owner = read_owner(&database).map_err(|error| damaged(&path, error.to_string()))?;
     let keypair = files::key(dir, owner.is_some())?;
     let me = keypair.public().to_peer_id();

@@ -5,6 +5,7 @@ use std::{
     fs, io,
     io::Write as _,
     path::{Path, PathBuf},
+    process,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -21,6 +22,34 @@ const CERTIFICATE: &str = "webrtc.pem";
 /// Make the directory, with its parents.
 pub(super) fn make_dir(dir: &Path) -> Result<(), StartError> {
     fs::create_dir_all(dir).map_err(|error| not_writable(dir, &error))
+}
+
+/// Let `make` make the file at `path`, unless it is there: under a name of this process's own first, so that a start
+/// that is cut short leaves nothing half-made in its place.
+pub(super) fn make_whole(path: &Path, make: impl Fn(&Path) -> Result<(), StartError>) -> Result<(), StartError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".new-{}", process::id()));
+    let beside = PathBuf::from(beside);
+    remove(&beside).map_err(|error| not_writable(&beside, &error))?;
+    make(&beside)?;
+    // A link never takes the place of what another process has made meanwhile. Not every file system has links.
+    let placed = match fs::hard_link(&beside, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) if !path.exists() => fs::rename(&beside, path),
+        other => other,
+    };
+    placed.and_then(|()| remove(&beside)).map_err(|error| not_writable(path, &error))
+}
+
+/// Remove a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The key in `dir`; a new one where there is none. `wanted` says that there must be one, because the
@@ -111,10 +140,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StartError> {
     let beside = path.with_extension("new");
     let write = || {
         // A left-over of an interrupted start.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove(&beside)?;
         let mut file = private_options().write(true).create_new(true).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;

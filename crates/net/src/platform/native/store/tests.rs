@@ -143,6 +143,29 @@ async fn a_truncated_database_is_reported_too() {
     check_refused(dir.open().await, &["damaged"]);
 }
 
+#[test]
+fn a_file_is_in_its_place_only_once_it_is_whole() {
+    let dir = Dir::new();
+    files::make_dir(&dir.0).expect("a directory");
+    let path = dir.file("a-file");
+    let cut_short = files::make_whole(&path, |beside| {
+        fs::write(beside, "ha").expect("it can be written");
+        Err(StartError::Unsupported("cut short".into()))
+    });
+    assert!(cut_short.is_err() && !path.exists());
+    let make = |text: &'static str| {
+        files::make_whole(&path, move |beside| {
+            assert!(!beside.exists(), "what was left of the last time is gone");
+            fs::write(beside, text).expect("it can be written");
+            Ok(())
+        })
+    };
+    make("whole").expect("made");
+    make("another").expect("left alone");
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), "whole");
+    assert_eq!(fs::read_dir(&dir.0).expect("the directory").count(), 1, "nothing is left beside it");
+}
+
 #[tokio::test]
 async fn a_directory_that_cannot_be_made_is_reported() {
     let dir = Dir::new();
