@@ -54,7 +54,10 @@ fn chosen(names: &[String]) -> Result<Vec<Case>, String> {
     }
     let find = |name: &String| CASES.into_iter().find(|case| case.name == name);
     let known = || CASES.map(|case| case.name).join(", ");
-    names.iter().map(|name| find(name).ok_or_else(|| format!("there is no case `{name}`; there are {}", known()))).collect()
+    names
+        .iter()
+        .map(|name| find(name).ok_or_else(|| format!("there is no case `{name}`; there are {}", known())))
+        .collect()
 }
 
 fn print(comparison: &Comparison) {

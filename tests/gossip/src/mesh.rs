@@ -40,8 +40,9 @@ mod tests {
     fn ring() -> (Plan, Meshes) {
         let mut plan = Plan::new(Case { nodes: 7, dials: 2, ..CASES[0] }, 0);
         let listener = |node: u32, step: u32| (node + step) % 7;
-        plan.links =
-            (0..7).flat_map(|node| [1, 2].map(|step| Link { dialler: node, listener: listener(node, step), rounds: 1 })).collect();
+        plan.links = (0..7)
+            .flat_map(|node| [1, 2].map(|step| Link { dialler: node, listener: listener(node, step), rounds: 1 }))
+            .collect();
         let meshes = (0..7).map(|node| plan.neighbours(node).map(|(peer, _)| peer).collect()).collect();
         (plan, meshes)
     }

@@ -17,7 +17,7 @@ use crate::{
 
 /// A round of the real side. So short that a frame is everywhere long before the next heartbeat, as there.
 const ROUND: Micros = Micros(10);
-/// gossipsub's heart first beats so long after a peer started.
+/// gossipsub's heart first beats so long after a peer started. All of them start at once.
 const FIRST_HEARTBEAT: Micros = Micros::secs(5);
 /// Frames are so far apart; the real ones take about as long.
 const BETWEEN_FRAMES: Micros = Micros::millis(50);
@@ -44,7 +44,11 @@ pub enum Fail {
 pub fn run(plan: &Plan) -> Result<Tally, Fail> {
     let mut world = World::new(plan);
     world.link();
-    world.settle()?;
+    world.settle(plan)?;
+    if !plan.leavers.is_empty() {
+        world.leave();
+        world.settle(&plan.after_leaving())?;
+    }
     for number in 0..plan.frames.len() {
         world.publish(number)?;
         world.run_to_rest();
@@ -89,8 +93,7 @@ impl<'a> World<'a> {
             tally: Tally::new(plan),
         };
         for node in 0..plan.case.nodes {
-            let phase = Micros(world.rng.below(HEARTBEAT.0));
-            world.at(FIRST_HEARTBEAT + phase, Event::Heartbeat(PeerNo(node)));
+            world.at(FIRST_HEARTBEAT, Event::Heartbeat(PeerNo(node)));
         }
         world
     }
@@ -116,8 +119,18 @@ impl<'a> World<'a> {
         }
     }
 
-    fn settle(&mut self) -> Result<(), Fail> {
-        while !self.meshes().iter().all(|meshes| have_settled(self.plan, meshes)) {
+    fn leave(&mut self) {
+        let leavers = &self.plan.leavers;
+        for link in &self.plan.links {
+            if leavers.contains(&link.dialler) || leavers.contains(&link.listener) {
+                self.peers[link.dialler as usize].disconnected(self.now, PeerNo(link.listener));
+                self.peers[link.listener as usize].disconnected(self.now, PeerNo(link.dialler));
+            }
+        }
+    }
+
+    fn settle(&mut self, plan: &Plan) -> Result<(), Fail> {
+        while !self.meshes().iter().all(|meshes| have_settled(plan, meshes)) {
             if self.now > SETTLE_MAX {
                 return Err(Fail::NotSettled);
             }

@@ -19,6 +19,9 @@ pub struct Case {
     pub relay: bool,
     /// Of a hundred peers so many forward nothing, as if all they send were lost.
     pub withhold_percent: u32,
+    /// Of a hundred peers so many leave at once when the meshes have settled. Frames are published when the others
+    /// have mended theirs.
+    pub leave_percent: u32,
     /// Valid frames published, by peers and on topics drawn by the seed.
     pub frames: u32,
     /// Size of a frame, in bytes.
@@ -30,7 +33,7 @@ pub struct Case {
 }
 
 /// Every case.
-pub const CASES: [Case; 5] = [
+pub const CASES: [Case; 6] = [
     Case {
         name: "mesh",
         about: "few links, nearly all of them in the mesh",
@@ -38,6 +41,7 @@ pub const CASES: [Case; 5] = [
         dials: 4,
         relay: false,
         withhold_percent: 0,
+        leave_percent: 0,
         frames: 50,
         bytes: 300,
         offenders: 0,
@@ -50,6 +54,7 @@ pub const CASES: [Case; 5] = [
         dials: 10,
         relay: false,
         withhold_percent: 0,
+        leave_percent: 0,
         frames: 50,
         bytes: 2_000,
         offenders: 0,
@@ -62,6 +67,7 @@ pub const CASES: [Case; 5] = [
         dials: 2,
         relay: true,
         withhold_percent: 0,
+        leave_percent: 0,
         frames: 50,
         bytes: 300,
         offenders: 0,
@@ -69,11 +75,25 @@ pub const CASES: [Case; 5] = [
     },
     Case {
         name: "loss",
-        about: "six of ten peers forward nothing: much comes by IHAVE and IWANT only",
+        about: "eight of ten peers forward nothing: some comes by IHAVE and IWANT only",
         nodes: 100,
         dials: 10,
         relay: false,
-        withhold_percent: 60,
+        withhold_percent: 80,
+        leave_percent: 0,
+        frames: 50,
+        bytes: 300,
+        offenders: 0,
+        invalid_frames: 0,
+    },
+    Case {
+        name: "leave",
+        about: "half of the peers leave at once; the others mend their meshes at heartbeats",
+        nodes: 100,
+        dials: 10,
+        relay: false,
+        withhold_percent: 0,
+        leave_percent: 50,
         frames: 50,
         bytes: 300,
         offenders: 0,
@@ -86,6 +106,7 @@ pub const CASES: [Case; 5] = [
         dials: 6,
         relay: false,
         withhold_percent: 0,
+        leave_percent: 0,
         frames: 30,
         bytes: 300,
         offenders: 10,
@@ -126,6 +147,8 @@ pub struct Plan {
     pub links: Vec<Link>,
     /// Who forwards nothing.
     pub withholders: BTreeSet<u32>,
+    /// Who leaves.
+    pub leavers: BTreeSet<u32>,
     /// What is published, in this order.
     pub frames: Vec<Frame>,
 }
@@ -146,10 +169,25 @@ impl Plan {
         let first = u32::from(case.relay);
         let mut ordinary: Vec<u32> = (first..case.nodes).collect();
         rng.shuffle(&mut ordinary);
-        let withhold = (case.nodes * case.withhold_percent / 100) as usize;
-        let withholders = ordinary.drain(..withhold.min(ordinary.len())).collect();
+        let mut some = |percent| {
+            let count = (case.nodes * percent / 100) as usize;
+            ordinary.drain(..count.min(ordinary.len())).collect()
+        };
+        let (withholders, leavers) = (some(case.withhold_percent), some(case.leave_percent));
         let frames = frames(case, &ordinary, &mut rng);
-        Self { case, seed, links, withholders, frames }
+        Self { case, seed, links, withholders, leavers, frames }
+    }
+
+    /// The plan when those who leave have left.
+    pub fn after_leaving(&self) -> Self {
+        let stays = |node: u32| !self.leavers.contains(&node);
+        let links = self.links.iter().filter(|link| stays(link.dialler) && stays(link.listener));
+        Self { links: links.copied().collect(), ..self.clone() }
+    }
+
+    /// How many peers there are when those who leave have left.
+    pub fn stayers(&self) -> u32 {
+        self.case.nodes - self.leavers.len() as u32
     }
 
     /// The peers linked to `node`, and whether it dialled them.
@@ -241,11 +279,20 @@ mod tests {
     }
 
     #[test]
-    fn who_withholds_publishes_nothing() {
+    fn who_withholds_or_leaves_publishes_nothing() {
         for case in CASES {
             let plan = Plan::new(case, 4);
             assert_eq!(plan.withholders.len() as u32, case.nodes * case.withhold_percent / 100);
-            assert!(plan.frames.iter().all(|frame| !plan.withholders.contains(&frame.source)), "{}", case.name);
+            assert_eq!(plan.leavers.len() as u32, case.nodes * case.leave_percent / 100);
+            let silent = |node: &u32| plan.withholders.contains(node) || plan.leavers.contains(node);
+            assert!(plan.frames.iter().all(|frame| !silent(&frame.source)), "{}", case.name);
         }
+    }
+
+    #[test]
+    fn nobody_is_linked_to_who_left() {
+        let plan = Plan::new(Case { leave_percent: 50, ..CASES[0] }, 5).after_leaving();
+        assert!(plan.leavers.iter().all(|node| plan.neighbours(*node).count() == 0));
+        assert!(!plan.links.is_empty());
     }
 }

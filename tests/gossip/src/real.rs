@@ -44,9 +44,11 @@ const NETWORK: &str = "gossip-check";
 const RELAY_DEGREE: usize = 4_096;
 /// gossipsub's heartbeat, as set up in `mycomesh_net::gossip`.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How long peers may take to connect and to settle before the run is given up. Five heartbeats pass before the first
-/// and a refused graft waits for six; a laden machine takes longer.
-const SETTLE_MAX: Duration = Duration::from_secs(120);
+/// Heartbeats in which peers settle, or the run is given up. A refused graft waits for six.
+const SETTLE_HEARTBEATS: u32 = 60;
+/// How long a heartbeat waits for peers whose timers sleep. gossipsub looks at a timer that it has set anew only when
+/// something else wakes it, and a peer without links may not be woken by anything.
+const SLEEPERS: Duration = Duration::from_secs(2);
 /// An unused link is kept for longer than any run.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// What is in front of a frame's filling: whether it is valid, and its number.
@@ -67,7 +69,7 @@ pub enum Fail {
         why: String,
     },
     /// Links or meshes were not complete in time.
-    #[error("after {SETTLE_MAX:?}, {0}")]
+    #[error("after {SETTLE_HEARTBEATS} heartbeats, {0}")]
     NotSettled(&'static str),
     /// gossipsub did not take a frame.
     #[error("peer {node} cannot publish: {why}")]
@@ -83,13 +85,17 @@ pub enum Fail {
 pub fn run(plan: &Plan) -> Result<Tally, Fail> {
     let mut world = World::start(plan)?;
     world.link()?;
-    world.settle()?;
+    world.settle(plan)?;
+    if !plan.leavers.is_empty() {
+        world.leave()?;
+        world.settle(&plan.after_leaving())?;
+    }
     for (number, frame) in plan.frames.iter().enumerate() {
         world.publish(number, *frame)?;
         world.run_to_rest();
         world.tally().came_to_rest(number);
     }
-    world.run_until(HEARTBEAT * TAIL_HEARTBEATS, |world| world.tally().is_complete());
+    world.run_until(TAIL_HEARTBEATS, |world| world.tally().is_complete());
     world.run_to_rest();
     let tally = world.tally().clone();
     Ok(tally)
@@ -102,6 +108,7 @@ struct World<'a> {
     numbers: BTreeMap<PeerId, u32>,
     ready: Ready,
     rounds: Rounds,
+    next_heartbeat: Instant,
     /// Both ends of a link count.
     links_up: usize,
     tally: Arc<Mutex<Tally>>,
@@ -119,7 +126,17 @@ impl<'a> World<'a> {
         }
         let ready = Ready::all(swarms.len());
         let addresses = vec![None; swarms.len()];
-        let mut world = Self { plan, swarms, addresses, numbers, ready, rounds, links_up: 0, tally };
+        let mut world = Self {
+            plan,
+            swarms,
+            addresses,
+            numbers,
+            ready,
+            rounds,
+            next_heartbeat: Instant::now(),
+            links_up: 0,
+            tally,
+        };
         world.run_to_rest();
         Ok(world)
     }
@@ -138,18 +155,32 @@ impl<'a> World<'a> {
             let options = DialOpts::peer_id(*self.swarms[listener].local_peer_id()).addresses(vec![address]).build();
             self.rounds.set_latency(link.rounds);
             self.swarms[dialler].dial(options).map_err(|error| refused(error.to_string()))?;
-            self.ready.wake(dialler);
+            self.ready.waker(dialler).wake_by_ref();
             let ends = (number + 1) * 2;
-            if !self.run_until(SETTLE_MAX, |world| world.links_up == ends) {
+            if !self.run_until(SETTLE_HEARTBEATS, |world| world.links_up == ends) {
                 return Err(Fail::NotSettled("not every link stands"));
             }
         }
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<(), Fail> {
-        let settled = |world: &mut Self| world.meshes().iter().all(|meshes| have_settled(world.plan, meshes));
-        if !self.run_until(SETTLE_MAX, settled) {
+    fn leave(&mut self) -> Result<(), Fail> {
+        let (numbers, leavers) = (self.numbers.clone(), &self.plan.leavers);
+        for leaver in leavers {
+            for (peer, _) in numbers.iter().filter(|(_, number)| *number != leaver) {
+                // Peers without a link to it are no error.
+                let _ = self.swarms[*leaver as usize].disconnect_peer_id(*peer);
+            }
+            self.ready.waker(*leaver as usize).wake_by_ref();
+        }
+        let ends = self.plan.after_leaving().links.len() * 2;
+        let left = self.run_until(SETTLE_HEARTBEATS, |world| world.links_up == ends);
+        left.then_some(()).ok_or(Fail::NotSettled("links of peers that left still stand"))
+    }
+
+    fn settle(&mut self, plan: &Plan) -> Result<(), Fail> {
+        let settled = |world: &mut Self| world.meshes().iter().all(|meshes| have_settled(plan, meshes));
+        if !self.run_until(SETTLE_HEARTBEATS, settled) {
             return Err(Fail::NotSettled("the meshes still change"));
         }
         let meshes = self.meshes();
@@ -171,7 +202,7 @@ impl<'a> World<'a> {
         let bytes = encode(number, frame.valid, self.plan.case.bytes as usize);
         let source = frame.source as usize;
         let published = self.swarms[source].behaviour_mut().publish(topic.hash(), bytes);
-        self.ready.wake(source);
+        self.ready.waker(source).wake_by_ref();
         // Its id was asked for, too.
         self.tally().no_copy(number, frame.source);
         published.map(|_| ()).map_err(|why| Fail::Publish { node: frame.source, why })
@@ -189,24 +220,26 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Until `done`, which is asked whenever everything is at rest. False when `limit` passed before.
-    fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
-        let end = Instant::now() + limit;
-        loop {
+    /// Until `done`, which is asked whenever everything is at rest. False when it was not after so many heartbeats.
+    fn run_until(&mut self, heartbeats: u32, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        for _ in 0..heartbeats {
             self.run_to_rest();
             if done(self) {
                 return true;
             }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            self.ready.wait(left);
+            self.ready.wait_for_timers(self.next_heartbeat, SLEEPERS);
+            self.run_to_rest();
+            // Timers that were set anew are looked at.
+            self.ready.wake_all();
+            self.run_to_rest();
+            // Scores fade by a timer of their own; by then it is due, too, so that all timers go together.
+            self.next_heartbeat = Instant::now() + HEARTBEAT;
         }
+        done(self)
     }
 
     fn poll(&mut self, node: usize) {
-        let waker = self.ready.waker(node);
+        let waker = self.ready.waker(node).clone();
         while let Poll::Ready(Some(event)) = self.swarms[node].poll_next_unpin(&mut Context::from_waker(&waker)) {
             self.happened(node, event);
         }

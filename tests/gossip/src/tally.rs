@@ -1,13 +1,19 @@
 //! What both sides count: who had a frame first from whom, and how many copies of it came in.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
-use crate::plan::Plan;
+use crate::{
+    mesh::Meshes,
+    plan::{Frame, Plan},
+};
 
 /// Counts of one run.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    nodes: u32,
+    /// Peers that stay.
+    peers: u32,
     frames: Vec<OfFrame>,
     /// Links in the mesh of a peer, mean over peers and topics.
     mesh_links: f64,
@@ -50,7 +56,7 @@ impl Tally {
     /// Nothing happened yet.
     pub fn new(plan: &Plan) -> Self {
         let nodes = plan.case.nodes;
-        let empty = |frame: &crate::plan::Frame| OfFrame {
+        let empty = |frame: &Frame| OfFrame {
             source: frame.source,
             valid: frame.valid,
             neighbours: plan.neighbours(frame.source).count() as u32,
@@ -59,14 +65,13 @@ impl Tally {
             is_pushed: true,
             asked_for: 0,
         };
-        Self { nodes, frames: plan.frames.iter().map(empty).collect(), mesh_links: 0.0 }
+        Self { peers: plan.stayers(), frames: plan.frames.iter().map(empty).collect(), mesh_links: 0.0 }
     }
 
     /// The meshes are as they will stay.
-    pub fn settled(&mut self, meshes: &[crate::mesh::Meshes]) {
-        let sizes = meshes.iter().flatten().map(|mesh| mesh.len());
-        let count = meshes.iter().flatten().count().max(1);
-        self.mesh_links = sizes.sum::<usize>() as f64 / count as f64;
+    pub fn settled(&mut self, meshes: &[Meshes]) {
+        let links: usize = meshes.iter().flatten().map(BTreeSet::len).sum();
+        self.mesh_links = share(links as u64, meshes.len() as u64 * u64::from(self.peers));
     }
 
     /// A copy of a frame came in at `at`.
@@ -102,13 +107,14 @@ impl Tally {
 
     /// Whether everybody has every valid frame.
     pub fn is_complete(&self) -> bool {
-        self.frames.iter().filter(|of| of.valid).all(|of| of.hops.iter().all(Option::is_some))
+        let peers = self.peers as usize;
+        self.frames.iter().filter(|of| of.valid).all(|of| of.hops.iter().flatten().count() == peers)
     }
 
     /// What comes of the counts.
     pub fn figures(&self) -> Figures {
         let valid = || self.frames.iter().filter(|of| of.valid);
-        let wanted: u64 = valid().map(|_| u64::from(self.nodes.saturating_sub(1))).sum();
+        let wanted: u64 = valid().map(|_| u64::from(self.peers.saturating_sub(1))).sum();
         let others = |of: &OfFrame| of.hops.iter().flatten().filter(|hops| **hops > 0).count() as u64;
         let delivered: u64 = valid().map(others).sum();
         let hops: u64 = valid().flat_map(|of| of.hops.iter().flatten()).map(|hops| u64::from(*hops)).sum();
@@ -128,7 +134,7 @@ impl Tally {
         let wrong = || self.frames.iter().filter(|of| !of.valid);
         let looked_at: u64 = wrong().flat_map(|of| &of.copies).map(|copies| u64::from(*copies)).sum();
         // One offender's frames count its links once.
-        let links: std::collections::BTreeMap<u32, u32> = wrong().map(|of| (of.source, of.neighbours)).collect();
+        let links: BTreeMap<u32, u32> = wrong().map(|of| (of.source, of.neighbours)).collect();
         share(looked_at, links.values().map(|links| u64::from(*links)).sum())
     }
 }
@@ -140,7 +146,7 @@ fn share(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{CASES, Case, Frame, Link};
+    use crate::plan::{CASES, Case, Link};
 
     fn tally(frames: Vec<Frame>) -> Tally {
         let mut plan = Plan::new(Case { nodes: 4, dials: 1, ..CASES[0] }, 0);
