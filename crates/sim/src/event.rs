@@ -56,6 +56,8 @@ pub(crate) enum Event {
     Errand { peer: PeerNo, life: u32, errand: Errand },
     /// Somebody asks somebody.
     Ask,
+    /// A hostile peer does what it does.
+    Mischief { peer: PeerNo, life: u32 },
     /// Something breaks or is mended.
     Fault(Fault),
     /// The next fault is drawn.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use libp2p_identity::PeerId;
 use mycomesh_core::{
     io::Topic,
-    wire::{Presence, Rating, TaskId},
+    wire::{Presence, Rating},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
@@ -73,10 +73,8 @@ pub enum Content {
     Rating {
         /// Who rates.
         signer: PeerId,
-        /// Who is rated.
-        provider: PeerId,
-        /// For which task.
-        task: TaskId,
+        /// The receipt.
+        body: Box<Rating>,
     },
     /// Another signed object.
     Other {
@@ -98,29 +96,34 @@ impl Content {
 
     /// Read an envelope without checking anything.
     fn of(bytes: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Envelope {
-            #[serde(with = "serde_bytes")]
-            body: Vec<u8>,
-            kind: String,
-            signer: PeerId,
-        }
-        fn body<T: DeserializeOwned>(envelope: &Envelope) -> Option<T> {
-            serde_ipld_dagcbor::from_slice(&envelope.body).ok()
-        }
-        let Ok(envelope) = serde_ipld_dagcbor::from_slice::<Envelope>(bytes) else { return Self::Nothing };
-        let signer = envelope.signer;
-        let content = match envelope.kind.as_str() {
-            "presence" => body(&envelope).map(|body| Self::Presence { signer, body: Box::new(body) }),
-            "rating" => body::<Rating>(&envelope).map(|rating| Self::Rating {
-                signer,
-                provider: rating.provider,
-                task: rating.task,
-            }),
+        let Some((kind, signer)) = head(bytes) else { return Self::Nothing };
+        let content = match kind.as_str() {
+            "presence" => body(bytes).map(|body| Self::Presence { signer, body: Box::new(body) }),
+            "rating" => body(bytes).map(|body| Self::Rating { signer, body: Box::new(body) }),
             _ => None,
         };
         content.unwrap_or(Self::Other { signer })
     }
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(with = "serde_bytes")]
+    body: Vec<u8>,
+    kind: String,
+    signer: PeerId,
+}
+
+/// Kind and signer that an envelope claims.
+fn head(bytes: &[u8]) -> Option<(String, PeerId)> {
+    let envelope: Envelope = serde_ipld_dagcbor::from_slice(bytes).ok()?;
+    Some((envelope.kind, envelope.signer))
+}
+
+/// What an envelope says, read without checking anything.
+pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let envelope: Envelope = serde_ipld_dagcbor::from_slice(bytes).ok()?;
+    serde_ipld_dagcbor::from_slice(&envelope.body).ok()
 }
 
 impl Frames {

@@ -103,6 +103,8 @@ pub(crate) struct Books {
     pub(crate) reservations: BTreeMap<PeerNo, Reservation>,
     /// Dials under way that are not for a better connection.
     pub(crate) dialling: BTreeSet<PeerId>,
+    /// The last frame in which it says that it is there.
+    pub(crate) said: Option<MessageNo>,
     /// When the last write is on disk.
     pub(crate) written: Micros,
     last_number: u64,
@@ -222,7 +224,7 @@ impl Peer {
         self.guests.clear();
         self.errands.clear();
         // Numbers go on, so that what was meant for the process before is not taken for something new.
-        self.books = Books { last_number: self.books.last_number, ..Books::default() };
+        self.books = Books { last_number: self.books.last_number, said: self.books.said, ..Books::default() };
     }
 
     /// Both of its clocks.

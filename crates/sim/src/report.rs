@@ -61,6 +61,10 @@ pub struct Tally {
     pub gossip_ignored: u64,
     /// Frames that they rejected.
     pub gossip_rejected: u64,
+    /// Objects that hostile peers made to deceive, spam included.
+    pub lies: u64,
+    /// Of these, spam.
+    pub spam: u64,
     /// Requests that were dropped since too many were under way.
     pub requests_dropped: u64,
 }

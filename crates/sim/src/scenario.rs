@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    byzantine::Role,
+    byzantine::{Role, Share},
     faults::{Chaos, Planned},
     gossip::PeerNo,
     network::Weather,
@@ -63,6 +63,24 @@ pub struct Scenario {
     pub faults: Vec<Planned>,
     /// Faults at random.
     pub chaos: Option<Chaos>,
+    /// Who is hostile.
+    #[serde(default)]
+    pub hostile: Vec<Share>,
+    /// Peers start in a crowd: this share of them, in thousandths, within a second at this time of the scenario.
+    pub crowd: Option<Crowd>,
+    /// Peers join one after the other, each through neighbours that have many links already.
+    #[serde(default)]
+    pub attachment: bool,
+}
+
+/// A crowd that comes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crowd {
+    /// When, in seconds.
+    pub at_s: u64,
+    /// Of the peers that are not relays, in thousandths.
+    pub permille: u64,
 }
 
 const fn two() -> u32 {
@@ -86,11 +104,18 @@ const fn slots() -> u32 {
 }
 
 /// Name and text of every scenario.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 11] = [
     ("chaos", include_str!("../scenarios/chaos.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
+    ("eclipse", include_str!("../scenarios/eclipse.toml")),
+    ("flash-crowd", include_str!("../scenarios/flash-crowd.toml")),
+    ("growth", include_str!("../scenarios/growth.toml")),
     ("half-loss", include_str!("../scenarios/half-loss.toml")),
     ("partition", include_str!("../scenarios/partition.toml")),
+    ("relay-outage", include_str!("../scenarios/relay-outage.toml")),
+    ("spam", include_str!("../scenarios/spam.toml")),
+    ("stress", include_str!("../scenarios/stress.toml")),
+    ("sybil", include_str!("../scenarios/sybil.toml")),
 ];
 
 /// The most peers a run may have: addresses of peers have room for more, memory may not.
@@ -159,6 +184,15 @@ impl Scenario {
     /// Who takes part.
     pub(crate) fn cast(&self, nodes: u32, rng: &mut Rng) -> Vec<Plan> {
         let relays = self.relays.max(nodes / self.peers_per_relay.max(1)).clamp(1, nodes / 2);
+        let mut roles: Vec<Role> = vec![Role::Honest; (nodes - relays) as usize];
+        let mut free = 0..roles.len();
+        for share in &self.hostile {
+            let count = (u64::from(nodes - relays) * share.permille).div_ceil(1_000);
+            for at in free.by_ref().take(count as usize) {
+                roles[at] = share.role;
+            }
+        }
+        rng.shuffle(&mut roles);
         let plan = |no: u32| {
             let kind = match () {
                 () if no < relays => Kind::Relay,
@@ -172,7 +206,8 @@ impl Scenario {
             known.truncate(if kind == Kind::Browser && rng.chance(500) { 1 } else { 2 });
             let skew = (self.skew_s * 1_000) as i64;
             let skew_ms = rng.below(2 * self.skew_s * 1_000 + 1) as i64 - skew;
-            Plan { no: PeerNo(no), kind, role: Role::Honest, skew_ms, slots: self.slots, relays: known }
+            let role = no.checked_sub(relays).and_then(|at| roles.get(at as usize)).copied().unwrap_or(Role::Honest);
+            Plan { no: PeerNo(no), kind, role, skew_ms, slots: self.slots, relays: known }
         };
         (0..nodes).map(plan).collect()
     }

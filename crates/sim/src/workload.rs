@@ -11,7 +11,7 @@ use mycomesh_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{event::Event, gossip::PeerNo, peer::Peer, time::Micros, world::World};
+use crate::{byzantine::Role, event::Event, gossip::PeerNo, peer::Peer, time::Micros, world::World};
 
 /// How much is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub(crate) enum Errand {
     Decline(TaskId),
     /// Rate a delivery.
     Rate(TaskId, Bps),
+    /// Connect to somebody.
+    Connect(PeerNo),
     /// Flip the owner's switch.
     Busy(bool),
 }
@@ -102,7 +104,8 @@ impl World {
         let rng = &mut self.rng.workload;
         let (Some(from), Some(to)) = (rng.pick(&here), rng.pick(&here)) else { return };
         let human = rng.chance(self.scenario.workload.human_permille);
-        if from == to || !self.peer(from).is_honest() || self.now >= self.scenario.last_ask() {
+        let asks = matches!(self.peer(from).role, Role::Honest | Role::Colluder | Role::Equivocator);
+        if from == to || !asks || self.now >= self.scenario.last_ask() {
             return;
         }
         let skill = if human { Skill::human() } else { Skill::echo() };
@@ -123,6 +126,7 @@ impl World {
             Errand::Answer(task) => Command::Answer { task: *task, output: "an answer".into() },
             Errand::Decline(task) => Command::Decline { task: *task, reason: "no time".into() },
             Errand::Rate(task, quality) => Command::Rate { task: *task, quality: *quality },
+            Errand::Connect(to) => Command::ConnectPeer(self.peer(*to).id),
             Errand::Busy(busy) => Command::SetBusy(*busy),
         };
         self.command(no, command, errand);
@@ -144,8 +148,13 @@ impl World {
     }
 
     /// A task has another state.
-    pub(crate) fn on_task(&mut self, no: PeerNo, task: TaskId, incoming: bool, _skill: &Skill, state: TaskState) {
+    pub(crate) fn on_task(&mut self, no: PeerNo, task: TaskId, incoming: bool, state: TaskState) {
+        let role = self.peer(no).role;
+        if role == Role::Withholder && incoming {
+            return;
+        }
         let demand = self.scenario.workload.clone();
+        let partial = self.workload.asked.get(&task).map(|asked| self.partial_quality(asked.to));
         let rng = &mut self.rng.workload;
         let (span, errand) = match (incoming, state) {
             (true, TaskState::InputRequired) => {
@@ -159,7 +168,8 @@ impl World {
                 (THINKING_MS, errand)
             }
             (false, TaskState::Completed) if rng.chance(demand.rated_permille) => {
-                let quality = Bps::percent(rng.between(70, 100));
+                let fair = Bps::percent(rng.between(70, 100));
+                let quality = partial.filter(|_| role == Role::Colluder).unwrap_or(fair);
                 (RATING_MS, Errand::Rate(task, quality))
             }
             _ => return,

@@ -4,8 +4,13 @@
 mod accepted;
 mod agreement;
 mod bounds;
+mod conduct;
+mod delivery;
+mod receipts;
+mod shape;
 mod status;
 mod tasks;
+mod trust;
 
 use std::collections::BTreeMap;
 
@@ -147,7 +152,12 @@ pub fn all(_scenario: &Scenario) -> Vec<Box<dyn Checker>> {
         Box::new(accepted::Accepted::default()),
         Box::new(agreement::Agreement::default()),
         Box::new(bounds::Bounds::default()),
+        Box::new(conduct::Conduct::default()),
+        Box::new(delivery::Delivery::default()),
+        Box::new(receipts::Receipts::default()),
+        Box::new(shape::Shape),
         Box::new(status::Statuses::default()),
         Box::new(tasks::Tasks::default()),
+        Box::new(trust::Trust::default()),
     ]
 }

@@ -5,7 +5,7 @@ use libp2p_identity::PeerId;
 use mycomesh_core::{
     io::{Input, Output, Protocol, RequestError, RequestId, RequestToken},
     limits::RESPONSES_WAITING_MAX,
-    wire::requests::TaskRequest,
+    wire::requests::{TaskReply, TaskRequest},
 };
 
 use super::World;
@@ -144,6 +144,11 @@ impl World {
             Output::Request { protocol: Protocol::Tasks, data, .. } => {
                 if let Ok(request) = mycomesh_core::wire::strict::decode::<TaskRequest>(data, data.len()) {
                     self.frames.enter(&request.object.into_vec().into(), maker);
+                }
+            }
+            Output::Respond { data, .. } => {
+                if let Ok(TaskReply::Accepted(object)) = mycomesh_core::wire::strict::decode(data, data.len()) {
+                    self.frames.enter(&object.into_vec().into(), maker);
                 }
             }
             _ => {}

@@ -95,7 +95,7 @@ impl World {
     // --- what passes over a connection -------------------------------------------------------
 
     /// When something sent by `no` over `link` arrives, and at which side. None where it is not open.
-    pub(super) fn travel(&mut self, no: PeerNo, link: LinkNo) -> Option<(Micros, Side)> {
+    pub(crate) fn travel(&mut self, no: PeerNo, link: LinkNo) -> Option<(Micros, Side)> {
         let found = self.links.get(link)?;
         let side = found.side_of(no);
         if !found.is_open(side) {

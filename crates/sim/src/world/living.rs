@@ -15,20 +15,42 @@ use crate::{
 
 /// How long a peer that said goodbye lets frames go out (`FLUSH` in `crates/net`).
 const FLUSH: Micros = Micros::millis(250);
+/// Links a newcomer asks for, where peers attach to those with many.
+const ATTACHED: usize = 2;
+/// By then it has joined and knows their addresses.
+const SETTLED: Micros = Micros::secs(3);
 /// Relays start first, so that nobody's first dial fails.
 const HEAD_START: Micros = Micros::millis(500);
 
 impl World {
     pub(super) fn plan_starts(&mut self) {
         let join = Micros::secs(self.scenario.join_s);
-        for no in 0..self.peers.len() as u32 {
+        let count = self.peers.len() as u64;
+        for no in 0..count {
             let relay = self.peers[no as usize].kind == Kind::Relay;
-            let at = if relay {
-                Micros(u64::from(no) * 1_000)
-            } else {
-                HEAD_START + Micros(self.rng.cast.below(join.0 + 1))
+            let crowd = self.scenario.crowd.filter(|crowd| self.rng.cast.chance(crowd.permille));
+            let at = match crowd {
+                _ if relay => Micros(no * 1_000),
+                Some(crowd) => Micros::secs(crowd.at_s) + Micros(self.rng.cast.below(1_000_000)),
+                None if self.scenario.attachment => HEAD_START + Micros(join.0 * no / count),
+                None => HEAD_START + Micros(self.rng.cast.below(join.0 + 1)),
             };
-            self.queue.push(at, Event::Start(PeerNo(no)));
+            self.queue.push(at, Event::Start(PeerNo(no as u32)));
+        }
+    }
+
+    /// Where peers attach to those with many links: whom a newcomer connects to first.
+    fn attach_by_degree(&mut self, no: PeerNo, life: u32) {
+        let mut ends: Vec<PeerNo> = Vec::new();
+        for peer in self.peers.iter().filter(|peer| peer.alive && peer.no != no && peer.kind != Kind::Relay) {
+            // Once for itself, so that the first ones find each other, and once for each link.
+            ends.extend(std::iter::repeat_n(peer.no, 1 + peer.links.len()));
+        }
+        for _ in 0..ATTACHED {
+            if let Some(to) = self.rng.cast.pick(&ends) {
+                let at = self.now + SETTLED;
+                self.queue.push(at, Event::Errand { peer: no, life, errand: Errand::Connect(to) });
+            }
         }
     }
 
@@ -59,6 +81,10 @@ impl World {
         // Heartbeats of different peers fall apart from each other.
         let first = Micros(self.rng.gossip.below(HEARTBEAT.0));
         self.queue.push(self.now + first, Event::Heartbeat { peer: no, life });
+        self.plan_mischief(no);
+        if self.scenario.attachment {
+            self.attach_by_degree(no, life);
+        }
         self.observe(&Observation::Started { peer: no });
         self.write_down(no, || "starts".into());
     }

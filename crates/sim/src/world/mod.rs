@@ -16,6 +16,7 @@ use libp2p_identity::PeerId;
 use mycomesh_core::io::{Command, CommandId, Event as Told, Input, Output};
 
 use crate::{
+    byzantine::Role,
     checkers::{self, Checker, Observation, View, Violation},
     event::Event,
     faults::Faults,
@@ -232,7 +233,13 @@ impl World {
             Event::Stored { peer, life, id, writes } => {
                 if self.lives(peer, life) {
                     self.peer_mut(peer).write(writes);
-                    self.tell(peer, Input::Stored { id, result: Ok(()) });
+                    let busy = self.peer(peer).busy_until;
+                    if busy > self.now {
+                        // The disk is done; the program hears of it when it wakes.
+                        self.queue.push(busy, Event::Stored { peer, life, id, writes: Vec::new() });
+                    } else {
+                        self.tell(peer, Input::Stored { id, result: Ok(()) });
+                    }
                 }
             }
             Event::Job { peer, life, task, output } => {
@@ -246,6 +253,7 @@ impl World {
                 }
             }
             Event::Ask => self.somebody_asks(),
+            Event::Mischief { peer, life } => self.make_mischief(peer, life),
             Event::Fault(fault) => self.fault(fault),
             Event::Chaos => self.draw_fault(),
             Event::Audit(peer) => self.audit(peer),
@@ -264,7 +272,6 @@ impl World {
             | Event::Fin { link, side } => at(link, *side),
             Event::Tick(peer)
             | Event::Timeout { peer, .. }
-            | Event::Stored { peer, .. }
             | Event::Job { peer, .. }
             | Event::Errand { peer, .. } => Some(*peer),
             _ => None,
@@ -349,6 +356,7 @@ impl World {
                 let life = peer.life;
                 self.queue.push(due, Event::Stored { peer: no, life, id, writes });
             }
+            Output::RunJob { .. } if self.peer(no).role == Role::Withholder => {}
             Output::RunJob { task, input, .. } => {
                 let life = self.peer(no).life;
                 let due = self.now + Micros(self.rng.workload.between(JOB[0], JOB[1]));
@@ -368,8 +376,8 @@ impl World {
 
     fn on_event(&mut self, no: PeerNo, told: &Told) {
         self.write_down(no, || format!("{told:?}"));
-        if let Told::Task { task, incoming, skill, state, .. } = told {
-            self.on_task(no, *task, *incoming, skill, *state);
+        if let Told::Task { task, incoming, state, .. } = told {
+            self.on_task(no, *task, *incoming, *state);
         }
     }
 

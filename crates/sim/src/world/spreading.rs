@@ -7,6 +7,7 @@ use mycomesh_core::io::{GossipId, Input, Topic, Verdict};
 
 use super::World;
 use crate::{
+    byzantine::Role,
     checkers::Observation,
     event::Event,
     frames::topic_of,
@@ -25,7 +26,14 @@ impl World {
     pub(super) fn publish(&mut self, no: PeerNo, topic: Topic, data: &Arc<[u8]>) {
         let maker = self.peer(no).id;
         let frame = self.frames.enter(data, maker);
+        let own = self.frames.get(frame).is_some_and(|frame| frame.content.signer() == Some(maker));
+        if own && topic == Topic::Presence {
+            self.peer_mut(no).books.said = Some(frame);
+        }
         self.publish_frame(no, topic, frame);
+        if own && topic == Topic::Receipts && self.peer(no).role == Role::Equivocator {
+            self.rate_twice(no, data);
+        }
     }
 
     pub(crate) fn publish_frame(&mut self, no: PeerNo, topic: Topic, frame: MessageNo) {
@@ -50,7 +58,9 @@ impl World {
     pub(super) fn judge_frame(&mut self, no: PeerNo, id: GossipId, verdict: Verdict) {
         let peer = self.peer_mut(no);
         let Some((message, from)) = peer.books.judging.remove(&id) else { return };
+        let hands_nothing_on = peer.role == Role::Eclipser;
         let judged = match verdict {
+            _ if hands_nothing_on => gossip::Verdict::Ignore,
             Verdict::Accept => gossip::Verdict::Accept,
             Verdict::Ignore => gossip::Verdict::Ignore,
             Verdict::Reject => gossip::Verdict::Reject,
@@ -124,7 +134,7 @@ impl World {
     }
 
     /// Over the oldest connection, in order.
-    fn send_rpc(&mut self, no: PeerNo, to: PeerNo, rpc: Rpc) {
+    pub(crate) fn send_rpc(&mut self, no: PeerNo, to: PeerNo, rpc: Rpc) {
         let Some(link) = self.peer(no).links.get(&to).and_then(|links| links.first().copied()) else { return };
         let Some((arrives, side)) = self.travel(no, link) else { return };
         let arrives = match self.links.get_mut(link) {

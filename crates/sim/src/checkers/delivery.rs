@@ -1,0 +1,136 @@
+//! How much of what honest peers publish reaches the others, how fast, and how long spam is let through. Figures; the
+//! limits are those of the scenario.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mycomesh_core::io::Verdict;
+
+use super::{Checker, Figures, Observation, View};
+use crate::{
+    frames::Lie,
+    gossip::{MessageNo, PeerNo},
+    time::Micros,
+};
+
+/// Frames on their way.
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    open: BTreeMap<MessageNo, Way>,
+    calm: Sum,
+    all: Sum,
+    spam_accepted: u64,
+    /// First spam of each spammer, and the last that anybody accepted.
+    spam: BTreeMap<PeerNo, (Micros, Micros)>,
+}
+
+#[derive(Debug)]
+struct Way {
+    began: Micros,
+    /// Who should get it.
+    missing: BTreeSet<PeerNo>,
+    expected: u64,
+    slowest: Micros,
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    expected: u64,
+    arrived: u64,
+    frames: u64,
+    slowest: u64,
+    total: u64,
+}
+
+/// What has not arrived by then never does: gossip's memory is five seconds, and longer ways are pulls.
+const WITHIN: Micros = Micros::secs(10);
+
+impl Checker for Delivery {
+    fn name(&self) -> &'static str {
+        "delivery"
+    }
+
+    fn observe(&mut self, view: &View<'_>, observation: &Observation<'_>) -> Result<(), String> {
+        match *observation {
+            Observation::Published { peer, frame } if view.peer(peer).is_honest() => {
+                let own = view.frames.get(frame).and_then(|frame| frame.content.signer());
+                if own == Some(view.peer(peer).id) {
+                    let others = view.peers.iter().filter(|other| other.alive && other.is_honest() && other.no != peer);
+                    let missing: BTreeSet<PeerNo> = others.map(|other| other.no).collect();
+                    let expected = missing.len() as u64;
+                    self.open.insert(frame, Way { began: view.now, missing, expected, slowest: Micros::default() });
+                }
+                self.close(view, false);
+            }
+            Observation::Verdict { peer, frame, verdict, .. } => {
+                if let Some(way) = self.open.get_mut(&frame)
+                    && way.missing.remove(&peer)
+                {
+                    way.slowest = view.now.since(way.began);
+                }
+                self.judge_spam(view, peer, frame, verdict);
+            }
+            Observation::Stopping { peer, .. } => {
+                // It cannot get any more; nobody is to blame.
+                for way in self.open.values_mut() {
+                    way.expected -= u64::from(way.missing.remove(&peer));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, view: &View<'_>) -> Result<Figures, String> {
+        self.close(view, true);
+        let share = |sum: &Sum| (sum.arrived * 1_000_000).checked_div(sum.expected).unwrap_or(1_000_000);
+        let mean = |sum: &Sum| sum.total.checked_div(sum.frames).unwrap_or(0);
+        let spam_for = self.spam.values().map(|(first, last)| last.since(*first).as_millis()).max().unwrap_or(0);
+        Ok([
+            ("frames", self.all.frames),
+            ("arrived_ppm", share(&self.all)),
+            ("frames_when_whole", self.calm.frames),
+            ("arrived_when_whole_ppm", share(&self.calm)),
+            ("last_arrival_mean_ms", mean(&self.calm)),
+            ("last_arrival_max_ms", self.calm.slowest),
+            ("spam_accepted", self.spam_accepted),
+            ("spam_let_through_ms", spam_for),
+        ]
+        .into())
+    }
+}
+
+impl Delivery {
+    /// Count what is old enough.
+    fn close(&mut self, view: &View<'_>, all: bool) {
+        while let Some(entry) = self.open.first_entry() {
+            let age = view.now.since(entry.get().began);
+            if age < WITHIN {
+                if !all {
+                    break;
+                }
+                entry.remove();
+                continue;
+            }
+            let way = entry.remove();
+            let calm = view.healed.is_some_and(|healed| healed + WITHIN < way.began);
+            for sum in [Some(&mut self.all), calm.then_some(&mut self.calm)].into_iter().flatten() {
+                let slowest = way.slowest.as_millis();
+                sum.frames += 1;
+                sum.expected += way.expected;
+                sum.arrived += way.expected - way.missing.len() as u64;
+                sum.slowest = sum.slowest.max(slowest);
+                sum.total += slowest;
+            }
+        }
+    }
+
+    fn judge_spam(&mut self, view: &View<'_>, peer: PeerNo, no: MessageNo, verdict: Verdict) {
+        let Some(frame) = view.frames.get(no).filter(|frame| frame.lie == Some(Lie::Spam)) else { return };
+        let Some(spammer) = frame.content.signer().and_then(|signer| view.by_id.get(&signer)) else { return };
+        let spam = self.spam.entry(*spammer).or_insert((view.now, view.now));
+        if verdict == Verdict::Accept && view.peer(peer).is_honest() {
+            self.spam_accepted += 1;
+            spam.1 = view.now;
+        }
+    }
+}
