@@ -4,14 +4,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use libp2p::gossipsub::{
-    self, Behaviour, ConfigBuilder, IdentTopic, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds,
-    TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
+    self, Behaviour, ConfigBuilder, IdentTopic, Message, MessageAuthenticity, MessageId, PeerScoreParams,
+    PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
 };
 use mycomesh_core::{io::Topic, limits::GOSSIP_FRAME_BYTES_MAX};
 use sha2::{Digest, Sha256};
 
 /// Gossipsub that knows our topics only: a remote cannot make it remember others.
-pub(crate) type Gossip = Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
+pub type Gossip = Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
 
 /// Room for the protobuf around the largest frame, in bytes.
 const ENVELOPE_BYTES: usize = 1_024;
@@ -32,9 +32,19 @@ const SLIPS_FORGIVEN: f64 = 6.0;
 
 /// Gossipsub with every topic of `network` subscribed. A relay is asked to keep every attached peer
 /// in its mesh (`star`), since peers that reach each other only through it depend on its gossip.
-pub(crate) fn gossip(network: &str, star: Option<usize>) -> Result<Gossip, String> {
+pub fn gossip(network: &str, star: Option<usize>) -> Result<Gossip, String> {
+    gossip_with_ids(network, star, message_id)
+}
+
+/// The same, with ids from `ids`, which is asked for every copy that comes in and for every frame published. Whoever
+/// counts copies does so there and answers with [`message_id`].
+pub fn gossip_with_ids(
+    network: &str,
+    star: Option<usize>,
+    ids: impl Fn(&Message) -> MessageId + Send + Sync + 'static,
+) -> Result<Gossip, String> {
     let names: Vec<IdentTopic> = Topic::ALL.into_iter().map(|topic| IdentTopic::new(topic.name(network))).collect();
-    let config = config(star).build().map_err(|error| error.to_string())?;
+    let config = config(star).message_id_fn(ids).build().map_err(|error| error.to_string())?;
     let filter = WhitelistSubscriptionFilter(names.iter().map(IdentTopic::hash).collect());
     let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)?;
     gossip.with_peer_score(score(&names), PeerScoreThresholds::default())?;
@@ -42,6 +52,11 @@ pub(crate) fn gossip(network: &str, star: Option<usize>) -> Result<Gossip, Strin
         gossip.subscribe(name).map_err(|error| error.to_string())?;
     }
     Ok(gossip)
+}
+
+/// A frame's id: same bytes, same id, whoever sends it.
+pub fn message_id(message: &Message) -> MessageId {
+    MessageId::from(Sha256::digest(&message.data).to_vec())
 }
 
 /// Which of our topics a hash names.
@@ -54,7 +69,6 @@ fn config(star: Option<usize>) -> ConfigBuilder {
     config
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
-        .message_id_fn(|message| MessageId::from(Sha256::digest(&message.data).to_vec()))
         .max_transmit_size(GOSSIP_FRAME_BYTES_MAX + ENVELOPE_BYTES)
         .flood_publish(true)
         .heartbeat_interval(HEARTBEAT)

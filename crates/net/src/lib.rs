@@ -11,7 +11,7 @@ mod dht;
 mod driver;
 mod effects;
 mod events;
-mod gossip;
+pub mod gossip;
 mod handle;
 pub mod identity;
 mod links;

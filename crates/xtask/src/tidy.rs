@@ -51,6 +51,7 @@ mod tests {
         ("mycomesh-relay", &["mycomesh-core", "mycomesh-engram", "mycomesh-net"]),
         ("mycomesh-web", &["mycomesh-core", "mycomesh-engram", "mycomesh-net", "mycomesh-sim"]),
         ("mycomesh-tests", &["mycomesh-core", "mycomesh-engram", "mycomesh-net", "mycomesh-sim"]),
+        ("mycomesh-gossip", &["mycomesh-core", "mycomesh-net", "mycomesh-sim"]),
         ("mycomesh-lab", &["mycomesh-core", "mycomesh-webrtc", "mycomesh-websocket"]),
         ("mycomesh-link", &[]),
         ("mycomesh-fuzz", &["mycomesh-core", "mycomesh-relay", "mycomesh-webrtc"]),

@@ -254,6 +254,11 @@ impl Gossip {
         self.scores.get(&peer).map_or(0.0, Score::value)
     }
 
+    /// Whether anything of a peer is looked at.
+    pub fn listens_to(&self, peer: PeerNo) -> bool {
+        self.neighbours.contains_key(&peer) && self.score(peer) >= score::GRAYLIST
+    }
+
     /// The first connection to a peer stands.
     pub fn connected(&mut self, peer: PeerNo, outbound: bool, out: &mut Vec<Out>) {
         self.neighbours.insert(peer, Neighbour { outbound, ..Neighbour::default() });
@@ -315,7 +320,7 @@ impl Gossip {
 
     /// Something came from a neighbour.
     pub fn receive(&mut self, now: Micros, from: PeerNo, rpc: Rpc, rng: &mut Rng, out: &mut Vec<Out>) {
-        if !self.neighbours.contains_key(&from) || self.score(from) < score::GRAYLIST {
+        if !self.listens_to(from) {
             return;
         }
         match rpc {
