@@ -89,6 +89,35 @@ fn tasks_under_way_are_never_given_up_so_no_more_are_let_in() {
     assert_eq!(world.snapshot(0).tasks.total, asked);
 }
 
+#[test]
+fn results_that_come_in_later_find_their_place_within_the_limit() {
+    let mut world = world(2, |_| small());
+    let (max, text) = (small().tasks_bytes_max(), "x".repeat(INPUT_BYTES_MAX));
+    let skills = [Skill::echo()].into();
+    world.command(1, Command::SetProfile { name: String::new(), skills, slots: 64 }).unwrap();
+    for _ in 0..70 {
+        world.ask(0, 1, Skill::echo(), &text);
+        world.pass(Millis(100));
+    }
+    world.jobs_hang = true;
+    for _ in 0..60 {
+        let ask =
+            Command::Ask { to: world.id(1), skill: Skill::echo(), input: text.clone(), timeout: Millis::secs(3_600) };
+        // Refused once there is no room for another result.
+        let _ = world.command(0, ask);
+        world.pass(Millis(100));
+    }
+    world.jobs_hang = false;
+    world.kill(1);
+    world.restart(1);
+    world.link(0, 1);
+    world.pass(Millis::secs(60));
+    for at in [0, 1] {
+        let used = stored(&world, at, StoreTable::Tasks);
+        assert!(used <= max, "peer {at}: {used} of {max}");
+    }
+}
+
 /// A rating with padding of a later version.
 #[derive(Serialize, Deserialize)]
 struct Padded {
