@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
+use libp2p_identity::PeerId;
 use mycomesh_core::{
     io::{Protocol, RequestId, Topic},
     limits::PRESENCE_TTL_MAX,
     time::{Millis, UnixMillis},
     units::Bps,
     wire::{
-        Availability, Object, Presence, Rating, Signed, Skill,
+        Acceptance, Availability, Delivery, Object, Outcome, Presence, Rating, Signed, Skill,
         requests::{PresenceRequest, TaskRequest},
+        signed::{Strict, cid_of, cid_of_raw},
         strict,
     },
 };
@@ -32,7 +34,7 @@ use crate::{
 pub enum Role {
     /// It plays by the rules.
     Honest,
-    /// It signs in others' names, and sends garbage.
+    /// It signs in others' names, makes receipts up, and sends garbage.
     Forger,
     /// It sends again what others sent.
     Replayer,
@@ -73,12 +75,16 @@ impl Role {
     }
 }
 
-/// Time between two frames of a flooder: about a hundred times what a peer has to say.
-const FLOOD: Micros = Micros::millis(150);
+/// Time between two frames of a flooder: ten times what an honest peer says at its busiest.
+const FLOOD: Micros = Micros::millis(20);
 /// Hostile peers are given so long to find neighbours.
 const BEFORE: Micros = Micros::secs(20);
 /// Frames of the newest that a replayer chooses from.
 const REPLAYED_OF: u64 = 20_000;
+/// Receipts that a forger chooses from.
+const RECEIPTS_OF: usize = 20;
+/// Of what a forger sends so much are receipts, in thousandths.
+const FABRICATED_PERMILLE: u64 = 400;
 
 impl World {
     /// A hostile peer's process started.
@@ -107,6 +113,9 @@ impl World {
     }
 
     fn forge(&mut self, no: PeerNo) {
+        if self.rng.byzantine.chance(FABRICATED_PERMILLE) {
+            return self.fabricate(no);
+        }
         let Some(original) = self.frame_of_another(no) else { return };
         let choice = self.rng.byzantine.below(4);
         let (bytes, lie) = match choice {
@@ -143,6 +152,55 @@ impl World {
         }
     }
 
+    /// Make a receipt up: out of a real one, or of nothing.
+    fn fabricate(&mut self, no: PeerNo) {
+        let Some(original) = self.some_receipt(no) else { return };
+        let (me, key) = (self.peer(no).id, self.peer(no).key.clone());
+        let network = self.peer(no).config.network.clone();
+        let Ok(signed) = Signed::<Rating>::open(&original, &network, &Strict) else { return };
+        let mut body = signed.body;
+        let seal = |task, requester, skill: &Skill, at| {
+            let deadline = UnixMillis(at) + Millis::secs(60);
+            let submission = cid_of(&original);
+            let body = Acceptance { at: UnixMillis(at), deadline, requester, skill: skill.clone(), submission, task };
+            let acceptance = Signed::seal(&key, &network, body);
+            let (result, size) = (cid_of_raw(b"work"), 4);
+            let outcome = Outcome::Completed;
+            let at = UnixMillis(at);
+            let delivery = Delivery { acceptance: acceptance.cid, at, outcome, requester, result, size, task };
+            (acceptance.bytes.to_vec(), Signed::seal(&key, &network, delivery).bytes.to_vec())
+        };
+        let (topic, choice) = (Topic::Receipts, self.rng.byzantine.below(4));
+        body.quality = Bps::ONE;
+        let frame = match choice {
+            0 => {
+                // Better than it was, by the signature of the old one.
+                let better = |envelope: &mut Envelope| envelope.body = strict::encode(&body);
+                self.tally.lies += 1;
+                self.frames.enter_lie(&forged(&original, better).into(), None, Lie::Forged)
+            }
+            1 => {
+                // What another asked for, rated by this one.
+                self.enter_own(no, body, Lie::Fabrication)
+            }
+            2 => {
+                // Itself, by itself.
+                let (acceptance, delivery) = seal(body.task, me, &body.skill, body.at.0);
+                (body.provider, body.acceptance, body.delivery) = (me, acceptance, Some(delivery));
+                body.outcome = Outcome::Completed;
+                self.enter_own(no, body, Lie::Fabrication)
+            }
+            _ => {
+                // Somebody who never heard of it, with an acceptance of this one's own, and nothing delivered.
+                let (acceptance, _) = seal(body.task, me, &body.skill, body.at.0.saturating_sub(61_000));
+                (body.acceptance, body.delivery, body.outcome) = (acceptance, None, Outcome::Expired);
+                (body.quality, body.timeliness) = (Bps::ZERO, Bps::ZERO);
+                self.enter_own(no, body, Lie::Fabrication)
+            }
+        };
+        self.inject(no, topic, frame, |_| true);
+    }
+
     fn replay(&mut self, no: PeerNo) {
         let count = self.frames.len() as u64;
         let back = self.rng.byzantine.below(count.min(REPLAYED_OF));
@@ -169,7 +227,7 @@ impl World {
     /// Its node rated somebody: it signs the opposite as well.
     pub(crate) fn rate_twice(&mut self, no: PeerNo, data: &[u8]) {
         let network = self.peer(no).config.network.clone();
-        let Ok(signed) = Signed::<Rating>::open(data, &network, &mycomesh_core::wire::signed::Strict) else { return };
+        let Ok(signed) = Signed::<Rating>::open(data, &network, &Strict) else { return };
         let mut body = signed.body;
         body.quality = body.quality.rest();
         let frame = self.enter_own(no, body, Lie::Equivocation);
@@ -257,6 +315,20 @@ impl World {
         Some(frame.data.clone())
     }
 
+    /// A receipt that somebody honest signed lately about another.
+    fn some_receipt(&mut self, no: PeerNo) -> Option<Arc<[u8]>> {
+        let me = self.peer(no).id;
+        let newest = (0..self.frames.len() as u32).rev().take(REPLAYED_OF as usize);
+        let frames = newest.filter_map(|at| self.frames.get(MessageNo(at)));
+        let foreign = |signer: &PeerId, body: &Rating| *signer != me && body.provider != me;
+        let receipts = frames.filter(|frame| match &frame.content {
+            Content::Rating { signer, body } => frame.genuine && frame.lie.is_none() && foreign(signer, body),
+            _ => false,
+        });
+        let receipts: Vec<Arc<[u8]>> = receipts.take(RECEIPTS_OF).map(|frame| frame.data.clone()).collect();
+        self.rng.byzantine.pick(&receipts.iter().collect::<Vec<_>>()).cloned()
+    }
+
     fn enter_own<T: Object>(&mut self, no: PeerNo, body: T, lie: Lie) -> MessageNo {
         let peer = self.peer(no);
         let (id, signed) = (peer.id, Signed::seal(&peer.key, &peer.config.network, body));
@@ -293,7 +365,7 @@ struct Envelope {
     kind: String,
     #[serde(with = "serde_bytes")]
     sig: Vec<u8>,
-    signer: libp2p_identity::PeerId,
+    signer: PeerId,
 }
 
 fn forged(original: &[u8], tamper: impl FnOnce(&mut Envelope)) -> Vec<u8> {

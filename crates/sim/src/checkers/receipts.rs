@@ -88,7 +88,12 @@ impl Checker for Receipts {
 
 impl Receipts {
     fn held(&mut self, view: &View<'_>, no: PeerNo) -> Result<(), String> {
+        let mut tasks = BTreeSet::new();
         for receipt in inspect::receipts(&view.peer(no).node) {
+            if !tasks.insert((receipt.signer, receipt.body.task)) {
+                let (signer, task) = (receipt.signer, receipt.body.task);
+                return Err(format!("peer {} counts two receipts of {signer} for task {task}", no.0));
+            }
             let Ok(digest) = Digest::try_from(receipt.cid.hash().digest()) else { continue };
             if self.proven.contains(&digest) {
                 continue;
