@@ -55,8 +55,6 @@ pub enum Bug {
     QuarantineNotLoaded,
     /// A quarantine ends when the peer comes again.
     QuarantineEndsByLink,
-    /// What was pulled before it came by gossip is not handed on.
-    PulledNotForwarded,
     /// Presences of others are not handed on.
     NothingForwarded,
     /// A requester's second receipt for a task counts, too.
@@ -85,8 +83,6 @@ pub enum Bug {
     SubmissionTwice,
     /// What was not acknowledged before a restart is not sent again.
     OutboxForgotten,
-    /// What was not acknowledged is not sent again.
-    NeverSentAgain,
     /// A bad peer's score falls below a newcomer's.
     NoFloor,
     /// An acceptance is sent before the task is on disk.
@@ -99,7 +95,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 41] = [
         Self::UncheckedPresence,
         Self::UncheckedReceipt,
         Self::ExpiredPresence,
@@ -123,7 +119,6 @@ impl Bug {
         Self::QuarantineNever,
         Self::QuarantineNotLoaded,
         Self::QuarantineEndsByLink,
-        Self::PulledNotForwarded,
         Self::NothingForwarded,
         Self::RatedTwice,
         Self::RatesItself,
@@ -138,7 +133,6 @@ impl Bug {
         Self::LateDeliveryRevives,
         Self::SubmissionTwice,
         Self::OutboxForgotten,
-        Self::NeverSentAgain,
         Self::NoFloor,
         Self::AcceptedBeforeStored,
         Self::AskedBeforeStored,

@@ -10,7 +10,7 @@ use mycomesh_core::{
     time::{Millis, UnixMillis},
     units::Bps,
     wire::{
-        Acceptance, Availability, Delivery, Object, Outcome, Presence, Rating, Signed, Skill,
+        Acceptance, Availability, Delivery, Object, Outcome, Presence, Rating, Signed, Skill, TaskId,
         requests::{PresenceRequest, TaskRequest},
         signed::{Strict, cid_of, cid_of_raw},
         strict,
@@ -159,46 +159,46 @@ impl World {
         let network = self.peer(no).config.network.clone();
         let Ok(signed) = Signed::<Rating>::open(&original, &network, &Strict) else { return };
         let mut body = signed.body;
-        let seal = |task, requester, skill: &Skill, at| {
-            let deadline = UnixMillis(at) + Millis::secs(60);
+        // What a provider signs, made with this one's key.
+        let sign = |body: &Rating, requester, as_whom: Option<PeerId>| {
+            let Rating { at, skill, task, .. } = body.clone();
             let submission = cid_of(&original);
-            let body = Acceptance { at: UnixMillis(at), deadline, requester, skill: skill.clone(), submission, task };
-            let acceptance = Signed::seal(&key, &network, body);
-            let (result, size) = (cid_of_raw(b"work"), 4);
-            let outcome = Outcome::Completed;
-            let at = UnixMillis(at);
-            let delivery = Delivery { acceptance: acceptance.cid, at, outcome, requester, result, size, task };
-            (acceptance.bytes.to_vec(), Signed::seal(&key, &network, delivery).bytes.to_vec())
+            let terms = Acceptance { at, deadline: at, requester, skill, submission, task };
+            let acceptance = in_the_name_of(as_whom, &Signed::seal(&key, &network, terms).bytes);
+            let (result, size, outcome) = (cid_of_raw(b"work"), 4, Outcome::Completed);
+            let done = Delivery { acceptance: cid_of(&acceptance), at, outcome, requester, result, size, task };
+            (acceptance, in_the_name_of(as_whom, &Signed::seal(&key, &network, done).bytes))
         };
-        let (topic, choice) = (Topic::Receipts, self.rng.byzantine.below(4));
+        let choice = self.rng.byzantine.below(4);
         body.quality = Bps::ONE;
         let frame = match choice {
+            // Another task between the same two: no signature fits.
             0 => {
-                // Better than it was, by the signature of the old one.
-                let better = |envelope: &mut Envelope| envelope.body = strict::encode(&body);
+                body.task = TaskId(self.rng.byzantine.bytes());
+                let (acceptance, delivery) = sign(&body, signed.signer, Some(body.provider));
+                (body.acceptance, body.delivery, body.outcome) = (acceptance, Some(delivery), Outcome::Completed);
+                let bytes = Signed::seal(&key, &network, body).bytes;
                 self.tally.lies += 1;
-                self.frames.enter_lie(&forged(&original, better).into(), None, Lie::Forged)
+                self.frames.enter_lie(&in_the_name_of(Some(signed.signer), &bytes).into(), None, Lie::Forged)
             }
-            1 => {
-                // What another asked for, rated by this one.
-                self.enter_own(no, body, Lie::Fabrication)
-            }
+            // What another asked for, rated by this one.
+            1 => self.enter_own(no, body, Lie::Fabrication),
+            // Itself, by itself.
             2 => {
-                // Itself, by itself.
-                let (acceptance, delivery) = seal(body.task, me, &body.skill, body.at.0);
+                let (acceptance, delivery) = sign(&body, me, None);
                 (body.provider, body.acceptance, body.delivery) = (me, acceptance, Some(delivery));
                 body.outcome = Outcome::Completed;
                 self.enter_own(no, body, Lie::Fabrication)
             }
+            // Somebody who never heard of it: this one accepted in its place, and nothing came.
             _ => {
-                // Somebody who never heard of it, with an acceptance of this one's own, and nothing delivered.
-                let (acceptance, _) = seal(body.task, me, &body.skill, body.at.0.saturating_sub(61_000));
-                (body.acceptance, body.delivery, body.outcome) = (acceptance, None, Outcome::Expired);
+                (body.acceptance, _) = sign(&body, me, None);
+                (body.delivery, body.outcome) = (None, Outcome::Expired);
                 (body.quality, body.timeliness) = (Bps::ZERO, Bps::ZERO);
                 self.enter_own(no, body, Lie::Fabrication)
             }
         };
-        self.inject(no, topic, frame, |_| true);
+        self.inject(no, Topic::Receipts, frame, |_| true);
     }
 
     fn replay(&mut self, no: PeerNo) {
@@ -366,6 +366,14 @@ struct Envelope {
     #[serde(with = "serde_bytes")]
     sig: Vec<u8>,
     signer: PeerId,
+}
+
+/// The same object with another's name on it.
+fn in_the_name_of(whom: Option<PeerId>, object: &[u8]) -> Vec<u8> {
+    match whom {
+        Some(whom) => forged(object, |envelope| envelope.signer = whom),
+        None => object.to_vec(),
+    }
 }
 
 fn forged(original: &[u8], tamper: impl FnOnce(&mut Envelope)) -> Vec<u8> {

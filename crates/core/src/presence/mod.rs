@@ -167,7 +167,6 @@ impl State {
         }
         let verdict = match self.take(cx, notes, from, signed) {
             Taken::Old if cx.planted(Bug::OldRejected) => Verdict::Reject,
-            Taken::Held if cx.planted(Bug::PulledNotForwarded) => Verdict::Ignore,
             Taken::New if cx.planted(Bug::NothingForwarded) => Verdict::Ignore,
             // One that came by request first must still travel on by gossip.
             Taken::New | Taken::Held => Verdict::Accept,

@@ -325,7 +325,6 @@ impl State {
         };
         let wait = Millis(RETRY_MIN.0 << sending.tries.min(10)).min(RETRY_MAX);
         sending.tries += 1;
-        let wait = if cx.planted(Bug::NeverSentAgain) { OUTBOX_LIFETIME } else { wait };
         sending.due = cx.now.mono + wait;
         let purpose = Purpose::Task { task: id, step };
         sending.in_flight = cx.request(task.peer, Protocol::Tasks, strict::encode(&request), purpose);

@@ -22,12 +22,15 @@ pub(super) struct Delivery {
     /// What each honest peer, as long as it runs, heard of each spammer.
     spam: BTreeMap<(PeerNo, PeerNo), Spam>,
     longest_spam: u64,
+    most_spam: u32,
 }
 
 /// Spam of one spammer that one peer heard.
 #[derive(Clone, Copy, Debug)]
 struct Spam {
-    first: Micros,
+    /// Since when it took some in without a pause, and when last.
+    began: Micros,
+    last: Micros,
     accepted: u32,
 }
 
@@ -55,6 +58,9 @@ const WITHIN: Micros = Micros::secs(10);
 const ARRIVES_PPM: u64 = 990_000;
 /// Fewer are too few to say so.
 const EXPECTED_MIN: u64 = 500;
+/// Who takes in nothing of a spammer for so long has cut it, for the time being at least: a rate lets some through in
+/// each second.
+const PAUSE: Micros = Micros::secs(2);
 /// Spam of one spammer that one peer takes in before it refuses the spammer: a bucket, and for each violation on the
 /// way to quarantine at most another, where the spammer rests in between.
 const SPAM_MAX: u32 = 5 * PRESENCE_RATE.burst;
@@ -112,6 +118,7 @@ impl Checker for Delivery {
             ("last_arrival_mean_ms", mean(&self.calm)),
             ("last_arrival_max_ms", self.calm.slowest),
             ("spam_accepted", self.spam_accepted),
+            ("spam_accepted_most", self.most_spam.into()),
             ("spam_let_through_ms", self.longest_spam),
         ]
         .into())
@@ -150,10 +157,15 @@ impl Delivery {
             return Ok(());
         }
         self.spam_accepted += 1;
-        let new = Spam { first: view.now, accepted: 0 };
+        let new = Spam { began: view.now, last: view.now, accepted: 0 };
         let spam = self.spam.entry((peer, *spammer)).or_insert(new);
         spam.accepted += 1;
-        self.longest_spam = self.longest_spam.max(view.now.since(spam.first).as_millis());
+        if view.now.since(spam.last) > PAUSE {
+            spam.began = view.now;
+        }
+        spam.last = view.now;
+        self.most_spam = self.most_spam.max(spam.accepted);
+        self.longest_spam = self.longest_spam.max(view.now.since(spam.began).as_millis());
         if spam.accepted > SPAM_MAX {
             let (spammer, count) = (spammer.0, spam.accepted);
             return Err(format!("peer {} took in {count} frames of spam from peer {spammer}", peer.0));

@@ -21,9 +21,8 @@ pub(super) struct Tasks {
 
 /// What is on disk for certain after this time; a process that ends before may not remember it.
 const ON_DISK: Micros = Micros::millis(500);
-/// A delivery reaches its requester within this, once nothing breaks: the outbox tries twice a minute at least, and
-/// peers that lost each other may need as long again to meet.
-const REACHES: Micros = Micros::secs(50);
+/// A delivery reaches its requester within this, once nothing breaks: the outbox tries twice a minute at least.
+const REACHES: Micros = Micros::secs(40);
 /// How long a task may stay open: the time agreed on, both clocks off by a minute in opposite directions, and the
 /// minute that a node which was away grants.
 const OPEN_MAX: Micros = Micros::secs(60 + 120 + 60 + 15);

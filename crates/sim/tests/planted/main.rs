@@ -19,6 +19,7 @@ const SEEDS_MAX: u64 = 1_000;
 
 const BUSY: &str = "busy";
 const COMING_AND_GOING: &str = "coming-and-going";
+const DARK: &str = "dark";
 const FLOOD: &str = "flood";
 const GOODBYE: &str = "goodbye";
 const HOSTILE: &str = "hostile";
@@ -27,9 +28,10 @@ const TORN: &str = "torn";
 const WORK: &str = "work";
 
 /// Small runs, each with what some bugs need to show.
-const SCENARIOS: [(&str, &str); 8] = [
+const SCENARIOS: [(&str, &str); 9] = [
     (BUSY, include_str!("scenarios/busy.toml")),
     (COMING_AND_GOING, include_str!("scenarios/coming-and-going.toml")),
+    (DARK, include_str!("scenarios/dark.toml")),
     (FLOOD, include_str!("scenarios/flood.toml")),
     (GOODBYE, include_str!("scenarios/goodbye.toml")),
     (HOSTILE, include_str!("scenarios/hostile.toml")),
@@ -55,19 +57,18 @@ const fn place(bug: Bug) -> &'static str {
         | Bug::AcceptedByAnybody
         | Bug::QuarantineEndless
         | Bug::QuarantineEndsByLink
-        | Bug::PulledNotForwarded
         | Bug::NothingForwarded => HOSTILE,
-        Bug::LifeInSeconds | Bug::NumbersRestart | Bug::BusyWhenGone | Bug::OutboxForgotten => COMING_AND_GOING,
+        Bug::LifeInSeconds | Bug::NumbersRestart | Bug::BusyWhenGone | Bug::SharesRoundedDown => COMING_AND_GOING,
+        Bug::OutboxForgotten => DARK,
         Bug::GoodbyeIgnored => GOODBYE,
         Bug::RelayNotRedialled => RELAYS_LOST,
         Bug::ForwarderBlamed | Bug::BucketNeverEmpties | Bug::QuarantineNever | Bug::QuarantineNotLoaded => FLOOD,
-        Bug::LateDeliveryRevives | Bug::SubmissionTwice | Bug::NeverSentAgain => TORN,
+        Bug::LateDeliveryRevives | Bug::SubmissionTwice => TORN,
         Bug::NoSkewGranted
         | Bug::PairOffByOne
         | Bug::LogNeverCut
         | Bug::BucketNeverFills
         | Bug::ReputableUnbacked
-        | Bug::SharesRoundedDown
         | Bug::RelaysCounted
         | Bug::AcceptedBeforeStored
         | Bug::AskedBeforeStored
