@@ -18,6 +18,7 @@ use crate::{
     wire::{
         Card, Signed, SignedError, Skill, SkillCard,
         requests::{ObjectsPage, ObjectsRequest},
+        signed::cid_of,
         strict,
     },
 };
@@ -155,6 +156,10 @@ impl State {
     }
 
     fn bytes(&mut self, cx: &mut Cx<'_>, from: PeerId, bytes: &[u8]) {
+        // Every new link brings cards of everybody: held ones are recognised by their id.
+        if self.cards.contains_key(&cid_of(bytes)) {
+            return;
+        }
         match cx.open::<Card>(bytes) {
             Ok(card) => self.insert(cx, card),
             Err(SignedError::Unknown(_) | SignedError::Limits) => {}

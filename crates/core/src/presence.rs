@@ -5,7 +5,7 @@
 //! receiver's monotonic clock from the first receipt of a higher sequence; the wall clock only
 //! guards against old recordings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cid::Cid;
 use libp2p_identity::PeerId;
@@ -21,8 +21,9 @@ use crate::{
     },
     time::{Millis, Time, UnixMillis},
     wire::{
-        Availability, Card, Presence, Signed, SignedError,
+        Availability, Card, Kind, Presence, Signed, SignedError,
         requests::{PresencePage, PresenceRequest},
+        signed::{cid_of, peek_kind},
         strict,
     },
 };
@@ -418,19 +419,20 @@ impl State {
             return cx.charge(peer, "a page of presences with too many objects");
         }
         let mut wrong = None;
-        // Cards first, so that a presence finds the card it names.
+        // Every new link brings what all others brought before: held ones are recognised by their id.
+        let held: BTreeSet<Cid> = self.known.values().map(|known| known.signed.cid).collect();
         for bytes in &answer.objects {
-            if crate::wire::signed::peek_kind(bytes) == Some(crate::wire::Kind::Card) {
-                notes.push(Note::CardBytes { from: peer, bytes: bytes.to_vec() });
+            if held.contains(&cid_of(bytes)) {
+                continue;
             }
-        }
-        for bytes in &answer.objects {
-            if crate::wire::signed::peek_kind(bytes) == Some(crate::wire::Kind::Presence) {
-                match cx.open::<Presence>(bytes) {
+            match peek_kind(bytes) {
+                Some(Kind::Card) => notes.push(Note::CardBytes { from: peer, bytes: bytes.to_vec() }),
+                Some(Kind::Presence) => match cx.open::<Presence>(bytes) {
                     Ok(signed) => _ = self.take(cx, notes, peer, signed),
                     Err(SignedError::Unknown(_) | SignedError::Limits) => {}
                     Err(error) => wrong = Some(error),
-                }
+                },
+                _ => {}
             }
         }
         if let Some(error) = wrong {
