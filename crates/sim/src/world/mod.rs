@@ -270,10 +270,9 @@ impl World {
             | Event::Request { link, side, .. }
             | Event::Response { link, side, .. }
             | Event::Fin { link, side } => at(link, *side),
-            Event::Tick(peer)
-            | Event::Timeout { peer, .. }
-            | Event::Job { peer, .. }
-            | Event::Errand { peer, .. } => Some(*peer),
+            Event::Tick(peer) | Event::Timeout { peer, .. } | Event::Job { peer, .. } | Event::Errand { peer, .. } => {
+                Some(*peer)
+            }
             _ => None,
         }
     }
