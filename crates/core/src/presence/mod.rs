@@ -7,7 +7,7 @@
 
 mod own;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use own::Facts;
 
@@ -30,8 +30,9 @@ use crate::{
     snapshot::SecurityKind,
     time::{Millis, Time, UnixMillis},
     wire::{
-        Card, Presence, Signed, SignedError,
+        self, Card, Presence, Signed, SignedError,
         requests::{PresencePage, PresenceRequest},
+        signed::{cid_of, peek_kind},
         strict,
     },
 };
@@ -430,19 +431,20 @@ impl State {
             return cx.charge(peer, SecurityKind::Unexpected, "a page of presences with too many objects");
         }
         let mut wrong = None;
-        // Cards first, so that a presence finds the card it names.
+        // Every new link brings what all others brought before: held ones are recognised by their id.
+        let held: BTreeSet<Cid> = self.known.values().map(|known| known.signed.cid).collect();
         for bytes in &answer.objects {
-            if crate::wire::signed::peek_kind(bytes) == Some(crate::wire::Kind::Card) {
-                notes.push(Note::CardBytes { from: peer, bytes: bytes.to_vec() });
+            if held.contains(&cid_of(bytes)) {
+                continue;
             }
-        }
-        for bytes in &answer.objects {
-            if crate::wire::signed::peek_kind(bytes) == Some(crate::wire::Kind::Presence) {
-                match cx.open::<Presence>(bytes) {
+            match peek_kind(bytes) {
+                Some(wire::Kind::Card) => notes.push(Note::CardBytes { from: peer, bytes: bytes.to_vec() }),
+                Some(wire::Kind::Presence) => match cx.open::<Presence>(bytes) {
                     Ok(signed) => self.pulled(cx, notes, peer, signed, conduct),
                     Err(SignedError::Unknown(_) | SignedError::Limits) => {}
                     Err(error) => wrong = Some(error),
-                }
+                },
+                _ => {}
             }
         }
         if let Some(error) = wrong {
