@@ -15,6 +15,7 @@ use crate::{
     cx::{AfterStore, Charge, Cx},
     io::{Output, StoreTable, Write},
     limits::{DOUBLING_FORGOTTEN, DOUBLINGS_MAX, PEERS_MAX, REQUEST_BYTES_MAX, VIOLATION_FORGOTTEN},
+    planted::Bug,
     snapshot::SecurityKind,
     time::{Millis, Now, Time, UnixMillis},
     wire::strict,
@@ -82,6 +83,11 @@ impl State {
         self.records.get(peer).is_some_and(|record| record.is_quarantined(now))
     }
 
+    /// Forget what `peer` did, for [`crate::planted::Bug::QuarantineEndsByLink`].
+    pub fn lift(&mut self, peer: &PeerId) {
+        self.records.remove(peer);
+    }
+
     /// Until when `peer` is refused.
     pub fn quarantined_until(&self, peer: &PeerId, now: Time) -> Option<UnixMillis> {
         let until = self.records.get(peer)?.until?;
@@ -109,11 +115,11 @@ impl State {
         record.fade(now.mono);
         record.charged = now.mono;
         record.violations += 1;
-        if record.violations < cx.shared.config.failed_attempts_max {
+        if record.violations < cx.shared.config.failed_attempts_max || cx.planted(Bug::QuarantineNever) {
             return;
         }
         let before = record.quarantines_left(now);
-        let span = span(cx, before);
+        let span = if cx.planted(Bug::QuarantineEndless) { Millis(u64::MAX) } else { span(cx, before) };
         record.quarantines = before + 1;
         record.violations = 0;
         let until = Quarantine { mono: now.mono + span, unix: now.unix + span };

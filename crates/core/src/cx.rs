@@ -16,11 +16,13 @@ use crate::{
         Verdict, Write,
     },
     limits::{LOG_ENTRIES_MAX, REQUESTS_MAX, SECURITY_TEXT_BYTES_MAX},
+    planted::{Bug, Planted, Trusting},
     rates::{Evidence, Kind, Rates, Taken},
+    receipts::{self, ReceiptError},
     snapshot::{Counters, LogEntry, SecurityKind},
     tasks::Step,
     time::Now,
-    wire::{Network, Object, Signed, SignedError, TaskId, cut, signed::Verifier},
+    wire::{self, Network, Object, Rating, Signed, SignedError, TaskId, cut, signed::Verifier},
 };
 
 /// One handling of one input.
@@ -50,6 +52,8 @@ pub struct Shared {
     pub charges: Vec<Charge>,
     /// How often every peer did what.
     pub rates: Rates,
+    /// The bug planted in this node: none in a program that anybody runs.
+    pub planted: Planted,
     key: Keypair,
     verifier: Box<dyn Verifier>,
     rng: ChaCha8Rng,
@@ -106,6 +110,7 @@ impl Shared {
             touched: BTreeSet::new(),
             charges: Vec::new(),
             rates: Rates::default(),
+            planted: Planted::default(),
             key,
             verifier,
             rng: ChaCha8Rng::from_seed(seed),
@@ -152,12 +157,23 @@ impl Cx<'_> {
 
     /// Check and parse a signed object of this network.
     pub fn open<T: Object>(&self, bytes: &[u8]) -> Result<Signed<T>, SignedError> {
+        if T::KIND == wire::Kind::Presence && self.planted(Bug::UncheckedPresence) {
+            return Signed::open(bytes, self.shared.network(), &Trusting);
+        }
         Signed::open(bytes, self.shared.network(), &*self.shared.verifier)
     }
 
-    /// The checker of signatures, for objects within objects.
-    pub fn verifier(&self) -> &dyn Verifier {
-        &*self.shared.verifier
+    /// Check and parse a receipt of this network, and everything it embeds.
+    pub fn open_receipt(&self, bytes: &[u8]) -> Result<Signed<Rating>, ReceiptError> {
+        let unchecked = self.planted(Bug::UncheckedReceipt);
+        let verifier: &dyn Verifier = if unchecked { &Trusting } else { &*self.shared.verifier };
+        receipts::verify(bytes, self.shared.network(), verifier, self.shared.planted)
+    }
+
+    /// Whether this node has the bug; see [`crate::planted`].
+    #[inline(always)]
+    pub fn planted(&self, bug: Bug) -> bool {
+        self.shared.planted.is(bug)
     }
 
     /// Send a request, unless too many wait already or `peer` had so many of late that it would refuse it.
@@ -225,7 +241,7 @@ impl Cx<'_> {
     pub fn event(&mut self, event: Event) {
         self.shared.loud = true;
         let number = self.shared.number();
-        if self.shared.log.len() >= LOG_ENTRIES_MAX {
+        if self.shared.log.len() >= LOG_ENTRIES_MAX && !self.planted(Bug::LogNeverCut) {
             self.shared.log.pop_front();
         }
         self.shared.log.push_back(LogEntry { number, at: self.now.unix, event: event.clone() });
@@ -253,7 +269,12 @@ impl Cx<'_> {
 
     /// Whether `peer` may do this once more; who goes on although it may not is charged.
     pub fn within_rate(&mut self, peer: PeerId, kind: Kind, evidence: Evidence) -> bool {
-        match self.shared.rates.take(self.now, peer, kind, evidence) {
+        let taken = match () {
+            () if self.planted(Bug::BucketNeverEmpties) => Taken::Within,
+            () if self.planted(Bug::BucketNeverFills) => self.shared.rates.take(Now::default(), peer, kind, evidence),
+            () => self.shared.rates.take(self.now, peer, kind, evidence),
+        };
+        match taken {
             Taken::Within => return true,
             Taken::Above => {}
             Taken::Violation => self.charge(peer, SecurityKind::Excess, kind.too_often()),

@@ -21,6 +21,8 @@ pub mod io;
 pub mod limits;
 mod links;
 mod node;
+#[doc(hidden)]
+pub mod planted;
 mod presence;
 mod rates;
 mod receipts;
@@ -36,5 +38,5 @@ pub mod wire;
 pub use config::{Config, Profile};
 pub use node::Node;
 pub use rates::Rate;
-pub use receipts::{ReceiptError, verify as verify_receipt};
+pub use receipts::{ReceiptError, verify_alone as verify_receipt};
 pub use reputation::{BALANCED, FLOOR, Profile as TrustProfile, weighted};

@@ -16,6 +16,7 @@ use crate::{
     cx::Cx,
     io::Event,
     limits::EVIDENCE_ROWS_MAX,
+    planted::{Bug, Planted},
     receipts,
     snapshot::{ReceiptView, TrustComponent, TrustView},
     time::{Millis, Time, UnixMillis},
@@ -155,7 +156,12 @@ impl State {
     }
 
     fn evaluate(&self, cx: &Cx<'_>, receipts: &receipts::State, peer: PeerId) -> TrustView {
-        let judge = Judge { me: cx.me(), now: cx.now.unix, decay: cx.shared.config.reputation_decay_per_day };
+        let judge = Judge {
+            me: cx.me(),
+            now: cx.now.unix,
+            decay: cx.shared.config.reputation_decay_per_day,
+            planted: cx.shared.planted,
+        };
         let failures = self.failures.get(&peer).copied().unwrap_or(0);
         let signer_weight = |signer: &PeerId| {
             if *signer == judge.me {
@@ -174,6 +180,7 @@ struct Judge {
     me: PeerId,
     now: UnixMillis,
     decay: Bps,
+    planted: Planted,
 }
 
 /// Weighted successes out of weighted tries.
@@ -238,7 +245,11 @@ impl Judge {
         let raw = weighted(&BALANCED, values).unwrap_or(FLOOR);
         let gathered = performance.all.max(reliability.all);
         let above = raw.get().saturating_sub(FLOOR.get());
-        let score = Bps::new(FLOOR.get() + Bps::ratio(gathered, gathered + HALFWAY).of(above));
+        let share = Bps::ratio(gathered, gathered + HALFWAY);
+        let score = match self.planted.is(Bug::NoFloor) {
+            false => Bps::new(FLOOR.get() + share.of(above)),
+            true => Bps::new(share.rest().of(FLOOR.get()) + share.of(raw.get())),
+        };
 
         evidence.sort_by_key(|row| std::cmp::Reverse((row.at, row.cid)));
         let receipts = evidence.len() as u32;

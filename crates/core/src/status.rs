@@ -1,6 +1,7 @@
 //! The five states of a peer and the bar that counts them.
 
 use crate::{
+    planted::{Bug, Planted},
     presence::Known,
     snapshot::{Segment, Status, StatusBar, TrustView},
     units::Bps,
@@ -18,15 +19,20 @@ pub struct Seen<'a> {
     pub known: Option<&'a Known>,
     pub trust: &'a TrustView,
     pub threshold: Bps,
+    pub planted: Planted,
 }
 
 /// Exactly one state per peer; the first that fits.
 pub fn of(seen: &Seen<'_>) -> Status {
     let Some(known) = seen.known else { return Status::Unknown };
-    if !known.is_fresh() {
+    let presence = &known.signed.body;
+    let was_busy = presence.availability == Availability::Busy || presence.free_slots == 0;
+    if !known.is_fresh() && !(was_busy && seen.planted.is(Bug::BusyWhenGone)) {
         return Status::Offline;
     }
-    let presence = &known.signed.body;
+    if seen.planted.is(Bug::ReputableUnbacked) && seen.trust.score >= seen.threshold && !was_busy {
+        return Status::Reputable;
+    }
     of_fresh(presence.availability == Availability::Idle, presence.free_slots, seen.trust, seen.threshold)
 }
 
@@ -42,7 +48,7 @@ pub fn of_fresh(idle: bool, free_slots: u32, trust: &TrustView, threshold: Bps) 
 /// Count agents by state. Idle, reputable and busy share 100 % by largest remainder; offline and
 /// unknown are shares of everybody.
 #[doc(alias = "generate_status_bar")]
-pub fn bar(statuses: impl Iterator<Item = Status>) -> StatusBar {
+pub fn bar(statuses: impl Iterator<Item = Status>, planted: Planted) -> StatusBar {
     let mut bar = StatusBar::default();
     for status in statuses {
         let segment = match status {
@@ -54,7 +60,7 @@ pub fn bar(statuses: impl Iterator<Item = Status>) -> StatusBar {
         };
         segment.count += 1;
     }
-    let [idle, reputable, busy] = largest_remainder([bar.idle.count, bar.reputable.count, bar.busy.count]);
+    let [idle, reputable, busy] = largest_remainder([bar.idle.count, bar.reputable.count, bar.busy.count], planted);
     bar.idle.percent = idle;
     bar.reputable.percent = reputable;
     bar.busy.percent = busy;
@@ -66,7 +72,7 @@ pub fn bar(statuses: impl Iterator<Item = Status>) -> StatusBar {
 }
 
 /// Whole percentages that sum to 100, as near to the true shares as whole numbers can be.
-fn largest_remainder(counts: [u32; 3]) -> [u8; 3] {
+fn largest_remainder(counts: [u32; 3], planted: Planted) -> [u8; 3] {
     let whole: u64 = counts.iter().map(|count| u64::from(*count)).sum();
     if whole == 0 {
         return [0; 3];
@@ -77,7 +83,7 @@ fn largest_remainder(counts: [u32; 3]) -> [u8; 3] {
     let mut order = [0, 1, 2];
     order.sort_by_key(|at| (std::cmp::Reverse(exact[*at] % whole), *at));
     for at in order {
-        if missing > 0 && counts[at] > 0 {
+        if missing > 0 && counts[at] > 0 && !planted.is(Bug::SharesRoundedDown) {
             percent[at] += 1;
             missing -= 1;
         }

@@ -9,6 +9,7 @@ use crate::{
     cx::Shared,
     limits::SNAPSHOT_ROWS_MAX,
     node::Parts,
+    planted::Bug,
     snapshot::{
         Counters, JoinView, LogEntry, MeView, PeerView, Snapshot, Status, StatusBar, StorageView, Table, TaskView,
         TrustView,
@@ -33,9 +34,10 @@ impl Cache {
         }
         let me = me(parts, shared);
         let peers = peers(parts, shared, now);
-        let agents = peers.iter().filter(|row| !row.is_relay).map(|row| row.status);
+        let agents =
+            peers.iter().filter(|row| !row.is_relay || shared.planted.is(Bug::RelaysCounted)).map(|row| row.status);
         let own = shared.config.agent.then_some(me.status);
-        let bar = status::bar(agents.chain(own));
+        let bar = status::bar(agents.chain(own), shared.planted);
         let last = self.last.as_ref();
         let snapshot = Snapshot {
             revision,

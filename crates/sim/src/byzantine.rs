@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
+use libp2p_identity::PeerId;
 use mycomesh_core::{
     io::{Protocol, RequestId, Topic},
     limits::PRESENCE_TTL_MAX,
     time::{Millis, UnixMillis},
     units::Bps,
     wire::{
-        Availability, Object, Presence, Rating, Signed, Skill,
+        Acceptance, Availability, Delivery, Object, Outcome, Presence, Rating, Signed, Skill, TaskId,
         requests::{PresenceRequest, TaskRequest},
+        signed::{Strict, cid_of, cid_of_raw},
         strict,
     },
 };
@@ -32,7 +34,7 @@ use crate::{
 pub enum Role {
     /// It plays by the rules.
     Honest,
-    /// It signs in others' names, and sends garbage.
+    /// It signs in others' names, makes receipts up, and sends garbage.
     Forger,
     /// It sends again what others sent.
     Replayer,
@@ -73,12 +75,16 @@ impl Role {
     }
 }
 
-/// Time between two frames of a flooder: about a hundred times what a peer has to say.
-const FLOOD: Micros = Micros::millis(150);
+/// Time between two frames of a flooder: ten times what an honest peer says at its busiest.
+const FLOOD: Micros = Micros::millis(20);
 /// Hostile peers are given so long to find neighbours.
 const BEFORE: Micros = Micros::secs(20);
 /// Frames of the newest that a replayer chooses from.
 const REPLAYED_OF: u64 = 20_000;
+/// Receipts that a forger chooses from.
+const RECEIPTS_OF: usize = 20;
+/// Of what a forger sends so much are receipts, in thousandths.
+const FABRICATED_PERMILLE: u64 = 400;
 
 impl World {
     /// A hostile peer's process started.
@@ -107,6 +113,9 @@ impl World {
     }
 
     fn forge(&mut self, no: PeerNo) {
+        if self.rng.byzantine.chance(FABRICATED_PERMILLE) {
+            return self.fabricate(no);
+        }
         let Some(original) = self.frame_of_another(no) else { return };
         let choice = self.rng.byzantine.below(4);
         let (bytes, lie) = match choice {
@@ -143,6 +152,55 @@ impl World {
         }
     }
 
+    /// Make a receipt up: out of a real one, or of nothing.
+    fn fabricate(&mut self, no: PeerNo) {
+        let Some(original) = self.some_receipt(no) else { return };
+        let (me, key) = (self.peer(no).id, self.peer(no).key.clone());
+        let network = self.peer(no).config.network.clone();
+        let Ok(signed) = Signed::<Rating>::open(&original, &network, &Strict) else { return };
+        let mut body = signed.body;
+        // What a provider signs, made with this one's key.
+        let sign = |body: &Rating, requester, as_whom: Option<PeerId>| {
+            let Rating { at, skill, task, .. } = body.clone();
+            let submission = cid_of(&original);
+            let terms = Acceptance { at, deadline: at, requester, skill, submission, task };
+            let acceptance = in_the_name_of(as_whom, &Signed::seal(&key, &network, terms).bytes);
+            let (result, size, outcome) = (cid_of_raw(b"work"), 4, Outcome::Completed);
+            let done = Delivery { acceptance: cid_of(&acceptance), at, outcome, requester, result, size, task };
+            (acceptance, in_the_name_of(as_whom, &Signed::seal(&key, &network, done).bytes))
+        };
+        let choice = self.rng.byzantine.below(4);
+        body.quality = Bps::ONE;
+        let frame = match choice {
+            // Another task between the same two: no signature fits.
+            0 => {
+                body.task = TaskId(self.rng.byzantine.bytes());
+                let (acceptance, delivery) = sign(&body, signed.signer, Some(body.provider));
+                (body.acceptance, body.delivery, body.outcome) = (acceptance, Some(delivery), Outcome::Completed);
+                let bytes = Signed::seal(&key, &network, body).bytes;
+                self.tally.lies += 1;
+                self.frames.enter_lie(&in_the_name_of(Some(signed.signer), &bytes).into(), None, Lie::Forged)
+            }
+            // What another asked for, rated by this one.
+            1 => self.enter_own(no, body, Lie::Fabrication),
+            // Itself, by itself.
+            2 => {
+                let (acceptance, delivery) = sign(&body, me, None);
+                (body.provider, body.acceptance, body.delivery) = (me, acceptance, Some(delivery));
+                body.outcome = Outcome::Completed;
+                self.enter_own(no, body, Lie::Fabrication)
+            }
+            // Somebody who never heard of it: this one accepted in its place, and nothing came.
+            _ => {
+                (body.acceptance, _) = sign(&body, me, None);
+                (body.delivery, body.outcome) = (None, Outcome::Expired);
+                (body.quality, body.timeliness) = (Bps::ZERO, Bps::ZERO);
+                self.enter_own(no, body, Lie::Fabrication)
+            }
+        };
+        self.inject(no, Topic::Receipts, frame, |_| true);
+    }
+
     fn replay(&mut self, no: PeerNo) {
         let count = self.frames.len() as u64;
         let back = self.rng.byzantine.below(count.min(REPLAYED_OF));
@@ -169,7 +227,7 @@ impl World {
     /// Its node rated somebody: it signs the opposite as well.
     pub(crate) fn rate_twice(&mut self, no: PeerNo, data: &[u8]) {
         let network = self.peer(no).config.network.clone();
-        let Ok(signed) = Signed::<Rating>::open(data, &network, &mycomesh_core::wire::signed::Strict) else { return };
+        let Ok(signed) = Signed::<Rating>::open(data, &network, &Strict) else { return };
         let mut body = signed.body;
         body.quality = body.quality.rest();
         let frame = self.enter_own(no, body, Lie::Equivocation);
@@ -257,6 +315,20 @@ impl World {
         Some(frame.data.clone())
     }
 
+    /// A receipt that somebody honest signed lately about another.
+    fn some_receipt(&mut self, no: PeerNo) -> Option<Arc<[u8]>> {
+        let me = self.peer(no).id;
+        let newest = (0..self.frames.len() as u32).rev().take(REPLAYED_OF as usize);
+        let frames = newest.filter_map(|at| self.frames.get(MessageNo(at)));
+        let foreign = |signer: &PeerId, body: &Rating| *signer != me && body.provider != me;
+        let receipts = frames.filter(|frame| match &frame.content {
+            Content::Rating { signer, body } => frame.genuine && frame.lie.is_none() && foreign(signer, body),
+            _ => false,
+        });
+        let receipts: Vec<Arc<[u8]>> = receipts.take(RECEIPTS_OF).map(|frame| frame.data.clone()).collect();
+        self.rng.byzantine.pick(&receipts.iter().collect::<Vec<_>>()).cloned()
+    }
+
     fn enter_own<T: Object>(&mut self, no: PeerNo, body: T, lie: Lie) -> MessageNo {
         let peer = self.peer(no);
         let (id, signed) = (peer.id, Signed::seal(&peer.key, &peer.config.network, body));
@@ -293,7 +365,15 @@ struct Envelope {
     kind: String,
     #[serde(with = "serde_bytes")]
     sig: Vec<u8>,
-    signer: libp2p_identity::PeerId,
+    signer: PeerId,
+}
+
+/// The same object with another's name on it.
+fn in_the_name_of(whom: Option<PeerId>, object: &[u8]) -> Vec<u8> {
+    match whom {
+        Some(whom) => forged(object, |envelope| envelope.signer = whom),
+        None => object.to_vec(),
+    }
 }
 
 fn forged(original: &[u8], tamper: impl FnOnce(&mut Envelope)) -> Vec<u8> {

@@ -53,8 +53,8 @@ pub enum Lie {
     HugeTtl,
     /// It says something else than another of the same number.
     Equivocation,
-    /// It praises a friend.
-    Collusion,
+    /// A receipt that proves nothing.
+    Fabrication,
     /// Well made, and of no use to anybody.
     Spam,
 }

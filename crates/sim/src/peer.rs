@@ -7,6 +7,7 @@ use multiaddr::{Multiaddr, Protocol as Part};
 use mycomesh_core::{
     Config, Node, Profile,
     io::{CommandId, GossipId, Protocol, Record, RequestId, RequestToken, StoreTable, Topic, Write},
+    planted::Planted,
     time::{Millis, Now, Time, UnixMillis},
 };
 
@@ -54,6 +55,8 @@ pub struct Peer {
     pub config: Config,
     /// Its core.
     pub node: Node,
+    /// The bug in its core, in tests of the checkers.
+    pub planted: Planted,
     /// Whether its process runs.
     pub alive: bool,
     /// Its machine is gone too: nobody tells others that the process has ended.
@@ -182,6 +185,7 @@ impl Peer {
             role,
             config,
             node,
+            planted: Planted::default(),
             alive: false,
             silent: true,
             gone: false,
@@ -206,6 +210,7 @@ impl Peer {
         self.life += 1;
         let profile = Profile { name: format!("peer {}", self.no.0), slots, ..Profile::default() };
         self.node = node(seed, self.no, self.life, &self.config, profile, &self.key, verifier);
+        self.node.plant(self.planted);
         self.alive = true;
         self.silent = false;
         self.born = now;

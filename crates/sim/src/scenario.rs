@@ -104,7 +104,8 @@ const fn slots() -> u32 {
 }
 
 /// Name and text of every scenario.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
+    ("calm", include_str!("../scenarios/calm.toml")),
     ("chaos", include_str!("../scenarios/chaos.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
     ("eclipse", include_str!("../scenarios/eclipse.toml")),

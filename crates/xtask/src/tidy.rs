@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn dependencies_point_one_way() {
         let metadata = workspace::metadata().expect("cargo metadata");
-        let violations = check_dependencies(&metadata);
+        let mut violations = check_dependencies(&metadata);
+        violations.extend(check_planted_bugs(&metadata));
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
 
@@ -129,6 +130,28 @@ mod tests {
             }
         }
         violations
+    }
+
+    /// Bugs are built in only where somebody asks for them by name: no dependency and no other feature brings them.
+    fn check_planted_bugs(metadata: &Value) -> Vec<String> {
+        let names = |list: &Value| list.as_array().into_iter().flatten().any(is_planted);
+        let mut violations = Vec::new();
+        for package in metadata["packages"].as_array().into_iter().flatten() {
+            let name = package["name"].as_str().unwrap_or_default();
+            let dependencies = package["dependencies"].as_array().into_iter().flatten();
+            if dependencies.into_iter().any(|dependency| names(&dependency["features"])) {
+                violations.push(format!("{name} depends on a member with `planted`: that builds bugs in"));
+            }
+            let features = package["features"].as_object().into_iter().flatten();
+            for (feature, _) in features.filter(|(feature, brings)| *feature != "planted" && names(brings)) {
+                violations.push(format!("the feature {feature} of {name} brings `planted`: that builds bugs in"));
+            }
+        }
+        violations
+    }
+
+    fn is_planted(feature: &Value) -> bool {
+        feature.as_str().is_some_and(|feature| feature.rsplit('/').next() == Some("planted"))
     }
 
     fn has_effects(used: &str) -> bool {
@@ -243,6 +266,16 @@ mod tests {
         check("mycomesh-core", "tokio", None, 1);
         check("mycomesh-core", "tokio", Some("dev"), 0);
         check("mycomesh-net", "tokio", None, 0);
+    }
+
+    #[test]
+    fn planted_bugs_that_come_along_are_found() {
+        let dependency = json!({ "name": "mycomesh-core", "features": ["planted"] });
+        assert_eq!(check_planted_bugs(&package("mycomesh-relay", dependency)).len(), 1);
+        let features = |features: Value| json!({ "packages": [{ "name": "mycomesh-sim", "features": features }] });
+        assert_eq!(check_planted_bugs(&features(json!({ "default": ["planted"] }))).len(), 1);
+        assert_eq!(check_planted_bugs(&features(json!({ "cli": ["mycomesh-core/planted"] }))).len(), 1);
+        assert!(check_planted_bugs(&features(json!({ "planted": ["mycomesh-core/planted"] }))).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     cx::Cx,
     io::{Event, Output, ReservationError},
     limits::{REDIAL_MAX, RELAYS_MAX, RESERVE_TIMEOUT},
+    planted::Bug,
     snapshot::{JoinStage, Problem},
     time::{Millis, Time},
 };
@@ -73,6 +74,9 @@ impl State {
                 continue;
             }
             relay.retry = None;
+            if !self.peers.contains_key(&relay.peer) && relay.lost && cx.planted(Bug::RelayNotRedialled) {
+                continue;
+            }
             if !self.peers.contains_key(&relay.peer) {
                 if !self.dials.get(&relay.peer).is_some_and(|dial| dial.under_way) {
                     dials.push((relay.peer, relay.addrs.clone()));

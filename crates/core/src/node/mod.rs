@@ -21,6 +21,7 @@ use crate::{
     },
     limits::QUIET_INTERVAL,
     links,
+    planted::{Bug, Planted},
     presence::{self, Facts},
     rates::{Evidence, Kind},
     receipts, reputation,
@@ -129,6 +130,12 @@ impl Node {
         }
         self.deadline = self.earliest(now);
         out
+    }
+
+    /// Plant a bug; see [`crate::planted`].
+    #[doc(hidden)]
+    pub fn plant(&mut self, planted: Planted) {
+        self.shared.planted = planted;
     }
 
     /// For [`crate::inspect`].
@@ -253,6 +260,11 @@ impl Node {
     fn route(&mut self, now: Now, out: &mut Vec<Output>, input: Input) {
         let mut cx = Cx { now, shared: &mut self.shared, out };
         let parts = &mut self.parts;
+        if let Input::Connected { peer, .. } = &input
+            && cx.planted(Bug::QuarantineEndsByLink)
+        {
+            parts.conduct.lift(peer);
+        }
         match input {
             Input::Tick => {}
             Input::Loaded(records) => parts.load(&mut cx, records),
@@ -519,7 +531,12 @@ impl Parts {
     pub fn status(&self, shared: &Shared, peer: &PeerId) -> Status {
         let known = self.presence.known().get(peer);
         let trust = self.reputation.view(peer);
-        status::of(&status::Seen { known, trust: &trust, threshold: shared.config.trust_threshold })
+        status::of(&status::Seen {
+            known,
+            trust: &trust,
+            threshold: shared.config.trust_threshold,
+            planted: shared.planted,
+        })
     }
 
     /// Slots of this peer that are free now.
@@ -554,6 +571,8 @@ impl Parts {
     fn load(&mut self, cx: &mut Cx<'_>, records: Vec<crate::io::Record>) {
         for record in records {
             match record.table {
+                StoreTable::Meta
+                    if record.key.starts_with(conduct::KEY_PREFIX) && cx.planted(Bug::QuarantineNotLoaded) => {}
                 StoreTable::Meta if record.key.starts_with(conduct::KEY_PREFIX) => {
                     self.conduct.handle(cx, conduct::In::Loaded { key: record.key, value: record.value });
                 }

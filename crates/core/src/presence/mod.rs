@@ -7,7 +7,7 @@
 
 mod own;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use own::Facts;
 
@@ -25,12 +25,14 @@ use crate::{
         CLOCK_SKEW_MAX, OFFLINE_KEPT, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, PAGES_MAX, PEERS_MAX, PRESENCE_TTL_MAX,
         REQUEST_BYTES_MAX,
     },
+    planted::Bug,
     rates::{Evidence, Kind},
     snapshot::SecurityKind,
-    time::{Time, UnixMillis},
+    time::{Millis, Time, UnixMillis},
     wire::{
-        Card, Presence, Signed, SignedError,
+        self, Card, Presence, Signed, SignedError,
         requests::{PresencePage, PresenceRequest},
+        signed::{cid_of, peek_kind},
         strict,
     },
 };
@@ -165,6 +167,8 @@ impl State {
             return cx.verdict(id, from, Verdict::Ignore);
         }
         let verdict = match self.take(cx, notes, from, signed) {
+            Taken::Old if cx.planted(Bug::OldRejected) => Verdict::Reject,
+            Taken::New if cx.planted(Bug::NothingForwarded) => Verdict::Ignore,
             // One that came by request first must still travel on by gossip.
             Taken::New | Taken::Held => Verdict::Accept,
             Taken::Old | Taken::OutOfTime | Taken::Own | Taken::TooOften => Verdict::Ignore,
@@ -180,8 +184,10 @@ impl State {
         // What others play again costs its signer nothing, or they could make it fall silent here.
         let counts = taken == Taken::New || (first_hand && matches!(taken, Taken::Old | Taken::OutOfTime));
         let evidence = Evidence::of(peer, from, signed.body.issued);
+        let evidence = if cx.planted(Bug::ForwarderBlamed) { Evidence::FirstHand(None) } else { evidence };
+        let blamed = if cx.planted(Bug::ForwarderBlamed) { from } else { peer };
         let stranger = taken == Taken::New && !first_hand && !self.known.contains_key(&peer);
-        if (counts && !cx.within_rate(peer, Kind::Presence, evidence))
+        if (counts && !cx.within_rate(blamed, Kind::Presence, evidence))
             || (stranger && !cx.within_rate(from, Kind::Newcomer, Evidence::FirstHand(None)))
         {
             cx.shared.counters.excess_objects += 1;
@@ -223,13 +229,17 @@ impl State {
             return Taken::Own;
         }
         let presence = &signed.body;
-        let skewed = presence.issued > cx.now.unix + CLOCK_SKEW_MAX;
-        let stale = presence.issued + presence.ttl + CLOCK_SKEW_MAX < cx.now.unix;
-        if skewed || stale || presence.ttl > PRESENCE_TTL_MAX {
+        let granted = if cx.planted(Bug::NoSkewGranted) { Millis(0) } else { CLOCK_SKEW_MAX };
+        let skewed = presence.issued > cx.now.unix + granted && !cx.planted(Bug::FuturePresence);
+        let stale = presence.issued + presence.ttl + granted < cx.now.unix && !cx.planted(Bug::ExpiredPresence);
+        let endless = presence.ttl > PRESENCE_TTL_MAX && !cx.planted(Bug::EndlessPresence);
+        if skewed || stale || endless {
             return Taken::OutOfTime;
         }
         match self.known.get(&signed.signer) {
             Some(known) if known.signed.bytes == signed.bytes => Taken::Held,
+            Some(_) if cx.planted(Bug::OlderNumber) => Taken::New,
+            Some(known) if known.signed.body.seq == presence.seq && cx.planted(Bug::SameNumber) => Taken::New,
             Some(known) if known.signed.body.seq >= presence.seq => Taken::Old,
             _ => Taken::New,
         }
@@ -243,7 +253,7 @@ impl State {
             self.evict(cx);
         }
         let was_online = self.known.get(&peer).is_some_and(|known| known.online);
-        let is_online = !presence.goodbye;
+        let is_online = !presence.goodbye || cx.planted(Bug::GoodbyeIgnored);
         if let Some(cid) = presence.card.filter(|_| is_online) {
             notes.push(Note::Card { owner: peer, cid, from });
         }
@@ -267,7 +277,8 @@ impl State {
             cx.show();
         }
         let now = cx.now.mono;
-        let fresh_until = now + presence.ttl;
+        let ttl = if cx.planted(Bug::LifeInSeconds) { presence.ttl.times(1_000) } else { presence.ttl };
+        let fresh_until = now + ttl;
         let before = self.known.get(&peer);
         let known = Known {
             signed,
@@ -420,19 +431,20 @@ impl State {
             return cx.charge(peer, SecurityKind::Unexpected, "a page of presences with too many objects");
         }
         let mut wrong = None;
-        // Cards first, so that a presence finds the card it names.
+        // Every new link brings what all others brought before: held ones are recognised by their id.
+        let held: BTreeSet<Cid> = self.known.values().map(|known| known.signed.cid).collect();
         for bytes in &answer.objects {
-            if crate::wire::signed::peek_kind(bytes) == Some(crate::wire::Kind::Card) {
-                notes.push(Note::CardBytes { from: peer, bytes: bytes.to_vec() });
+            if held.contains(&cid_of(bytes)) {
+                continue;
             }
-        }
-        for bytes in &answer.objects {
-            if crate::wire::signed::peek_kind(bytes) == Some(crate::wire::Kind::Presence) {
-                match cx.open::<Presence>(bytes) {
+            match peek_kind(bytes) {
+                Some(wire::Kind::Card) => notes.push(Note::CardBytes { from: peer, bytes: bytes.to_vec() }),
+                Some(wire::Kind::Presence) => match cx.open::<Presence>(bytes) {
                     Ok(signed) => self.pulled(cx, notes, peer, signed, conduct),
                     Err(SignedError::Unknown(_) | SignedError::Limits) => {}
                     Err(error) => wrong = Some(error),
-                }
+                },
+                _ => {}
             }
         }
         if let Some(error) = wrong {

@@ -8,6 +8,7 @@ use crate::{
     cx::Cx,
     io::{Output, Topic},
     limits::{PRESENCE_TTL_HIDDEN, PRESENCE_TTL_INTERVALS, PRESENCE_TTL_MAX, PRESENCES_PER_SECOND_MAX},
+    planted::Bug,
     time::{Millis, Time},
     wire::{Availability, Presence, Signed},
 };
@@ -73,7 +74,8 @@ impl State {
             true => PRESENCE_TTL_HIDDEN.max(interval.times(PRESENCE_TTL_INTERVALS)),
             false => interval.times(PRESENCE_TTL_INTERVALS),
         };
-        self.own.seq = (self.own.seq + 1).max(cx.now.unix.0);
+        let least = if cx.planted(Bug::NumbersRestart) { 0 } else { cx.now.unix.0 };
+        self.own.seq = (self.own.seq + 1).max(least);
         let signed = cx.seal(Presence {
             addrs: facts.addrs.clone(),
             availability: facts.availability,
@@ -89,7 +91,8 @@ impl State {
         self.own.signed = Some(signed);
         self.own.said = Some(facts);
         self.own.made = Some(cx.now.mono);
-        self.own.due = Some(cx.now.mono + interval);
+        let wait = if cx.planted(Bug::RenewalInSeconds) { interval.times(1_000) } else { interval };
+        self.own.due = Some(cx.now.mono + wait);
     }
 
     /// Stretches with the number of peers, so that nobody handles more than

@@ -10,6 +10,7 @@ use crate::{
     cx::Cx,
     io::{StoreTable, Write},
     limits::{RECEIPTS_MAX, RECEIPTS_PER_PAIR_MAX},
+    planted::Bug,
     wire::{Rating, Signed},
 };
 
@@ -17,7 +18,7 @@ impl State {
     /// Index a receipt and make room; returns what had to go, which may be the new one itself. None when
     /// it is not the first for its task.
     pub(super) fn insert(&mut self, cx: &mut Cx<'_>, signed: Signed<Rating>) -> Option<Vec<Signed<Rating>>> {
-        if !self.is_news(&signed) {
+        if !self.is_news(&signed) && !cx.planted(Bug::RatedTwice) {
             return None;
         }
         let (provider, signer, cid) = (signed.body.provider, signed.signer, signed.cid);
@@ -30,7 +31,7 @@ impl State {
 
         let mut evicted = Vec::new();
         let pair = &self.by_pair[&provider][&signer];
-        if pair.len() > RECEIPTS_PER_PAIR_MAX
+        if pair.len() > RECEIPTS_PER_PAIR_MAX + usize::from(cx.planted(Bug::PairOffByOne))
             && let Some((_, oldest)) = pair.first().copied()
         {
             evicted.extend(self.remove(&oldest));

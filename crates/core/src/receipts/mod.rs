@@ -12,7 +12,7 @@ mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-pub use verify::{ReceiptError, verify};
+pub use verify::{ReceiptError, verify, verify_alone};
 
 use cid::Cid;
 use libp2p_identity::PeerId;
@@ -173,7 +173,7 @@ impl State {
     }
 
     fn loaded(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
-        match verify(bytes, cx.shared.network(), cx.verifier()) {
+        match cx.open_receipt(bytes) {
             Ok(signed) => {
                 // The limit may have been lowered since.
                 let gone = self.insert(cx, signed).unwrap_or_default();
@@ -221,7 +221,7 @@ impl State {
         data: &[u8],
         conduct: &conduct::State,
     ) {
-        let signed = match verify(data, cx.shared.network(), cx.verifier()) {
+        let signed = match cx.open_receipt(data) {
             Ok(signed) => signed,
             Err(ReceiptError::Envelope(error)) => return cx.verdict_on_error(id, from, &error),
             Err(error @ ReceiptError::Contradiction(_)) => {
@@ -279,7 +279,7 @@ impl State {
             if self.by_cid.contains_key(&crate::wire::signed::cid_of(bytes)) {
                 continue;
             }
-            match verify(bytes, cx.shared.network(), cx.verifier()) {
+            match cx.open_receipt(bytes) {
                 Ok(signed) if conduct.is_quarantined(&signed.signer, cx.now.mono) => {
                     cx.shared.counters.quarantined_objects += 1;
                 }

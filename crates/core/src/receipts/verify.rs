@@ -1,6 +1,7 @@
 //! What makes a rating a receipt.
 
 use crate::{
+    planted::{Bug, Planted},
     snapshot::SecurityKind,
     units::Bps,
     wire::{Acceptance, Delivery, Network, Outcome, Rating, Signed, SignedError, signed::Verifier},
@@ -27,7 +28,17 @@ impl From<&ReceiptError> for SecurityKind {
 }
 
 /// Check everything a receipt claims against what it embeds. Needs nothing else.
-pub fn verify(bytes: &[u8], network: &Network, verifier: &dyn Verifier) -> Result<Signed<Rating>, ReceiptError> {
+pub fn verify_alone(bytes: &[u8], network: &Network, verifier: &dyn Verifier) -> Result<Signed<Rating>, ReceiptError> {
+    verify(bytes, network, verifier, Planted::default())
+}
+
+/// The same, in a node that may have a bug.
+pub fn verify(
+    bytes: &[u8],
+    network: &Network,
+    verifier: &dyn Verifier,
+    planted: Planted,
+) -> Result<Signed<Rating>, ReceiptError> {
     let signed = Signed::<Rating>::open(bytes, network, verifier)?;
     let rating = &signed.body;
     if rating.outcome == Outcome::Other {
@@ -35,9 +46,15 @@ pub fn verify(bytes: &[u8], network: &Network, verifier: &dyn Verifier) -> Resul
     }
     let acceptance = Signed::<Acceptance>::open(&rating.acceptance, network, verifier)?;
     let rules = [
-        (rating.provider != signed.signer, "it rates its own signer"),
-        (acceptance.signer == rating.provider, "the acceptance is not the provider's"),
-        (acceptance.body.requester == signed.signer, "the acceptance names another requester"),
+        (rating.provider != signed.signer || planted.is(Bug::RatesItself), "it rates its own signer"),
+        (
+            acceptance.signer == rating.provider || planted.is(Bug::AcceptedByAnybody),
+            "the acceptance is not the provider's",
+        ),
+        (
+            acceptance.body.requester == signed.signer || planted.is(Bug::RatesForAnother),
+            "the acceptance names another requester",
+        ),
         (acceptance.body.task == rating.task, "the acceptance is for another task"),
         (acceptance.body.skill == rating.skill, "the acceptance is for another skill"),
     ];
@@ -62,7 +79,10 @@ pub fn verify(bytes: &[u8], network: &Network, verifier: &dyn Verifier) -> Resul
             }
             let rules = [
                 (delivery.signer == rating.provider, "the delivery is not the provider's"),
-                (delivery.body.requester == signed.signer, "the delivery is for another requester"),
+                (
+                    delivery.body.requester == signed.signer || planted.is(Bug::RatesForAnother),
+                    "the delivery is for another requester",
+                ),
                 (delivery.body.task == rating.task, "the delivery is for another task"),
                 (delivery.body.acceptance == acceptance.cid, "the delivery belongs to another acceptance"),
                 (delivery.body.outcome == rating.outcome, "the delivery had another outcome"),

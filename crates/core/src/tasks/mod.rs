@@ -32,6 +32,7 @@ use crate::{
     cx::{AfterStore, Cx, Purpose},
     io::{CommandError, CommandId, Event, Protocol, Reply, RequestError, RequestToken, StoreTable, Write},
     limits::{OUTBOX_LIFETIME, REQUEST_BYTES_MAX, RETRY_MAX, RETRY_MIN, TASKS_MAX},
+    planted::Bug,
     receipts,
     snapshot::{Direction, SecurityKind, TaskState, TaskView},
     time::{Millis, Now, Time, UnixMillis},
@@ -234,7 +235,7 @@ impl State {
     fn loaded(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
         match strict::decode::<Task>(bytes, REQUEST_BYTES_MAX * 4) {
             Ok(task) => {
-                if task.step.is_some() {
+                if task.step.is_some() && !cx.planted(Bug::OutboxForgotten) {
                     self.outbox.insert(task.id, Sending { stored: true, ..Sending::default() });
                 }
                 self.tasks.insert(task.id, task);
@@ -276,7 +277,9 @@ impl State {
     fn enqueue(&mut self, cx: &mut Cx<'_>, id: TaskId, step: Step) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.step = Some(step);
-        self.outbox.insert(id, Sending { due: cx.now.mono + RETRY_MIN, ..Sending::default() });
+        let stored = step == Step::Deliver && cx.planted(Bug::DeliveredBeforeStored);
+        let due = if stored { cx.now.mono } else { cx.now.mono + RETRY_MIN };
+        self.outbox.insert(id, Sending { due, stored, ..Sending::default() });
     }
 
     fn saved(&mut self, cx: &mut Cx<'_>, notes: &mut Vec<Note>, id: TaskId) {

@@ -8,6 +8,7 @@ use crate::{
     cx::{AfterStore, Cx},
     io::{CommandError, CommandId, Output, RequestToken},
     limits::{CLOCK_SKEW_MAX, INBOX_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, TASK_DURATION_MAX},
+    planted::Bug,
     receipts,
     snapshot::{Direction, SecurityKind, TaskState},
     wire::{
@@ -52,7 +53,7 @@ impl State {
             Ok(_) => return cx.refuse(peer, token, SecurityKind::Impersonation, "sent somebody else's submission"),
             Err(error) => return cx.refuse(peer, token, (&error).into(), format!("sent a wrong submission: {error}")),
         };
-        if let Some(task) = self.tasks.get(&signed.body.task) {
+        if let Some(task) = self.tasks.get(&signed.body.task).filter(|_| !cx.planted(Bug::SubmissionTwice)) {
             return self.submitted_again(cx, token, task.id, &signed);
         }
         let size = size::of_new(signed.bytes.len(), signed.body.input.len());
@@ -96,7 +97,12 @@ impl State {
         };
         self.tasks.insert(id, task);
         self.set_state(cx, id, state);
-        self.save(cx, id, respond(token, &reply));
+        if cx.planted(Bug::AcceptedBeforeStored) {
+            cx.respond(token, strict::encode(&reply));
+            self.save(cx, id, AfterStore::Nothing);
+        } else {
+            self.save(cx, id, respond(token, &reply));
+        }
         if !for_person {
             run(cx, &self.tasks[&id]);
         }
@@ -249,7 +255,7 @@ impl State {
         token: RequestToken,
         bytes: &[u8],
     ) {
-        let signed = match receipts::verify(bytes, cx.shared.network(), cx.verifier()) {
+        let signed = match cx.open_receipt(bytes) {
             Ok(signed) if signed.signer == peer && signed.body.provider == cx.me() => signed,
             Ok(_) => {
                 return cx.refuse(
@@ -279,7 +285,7 @@ impl State {
 
     /// The deadline passed with no answer: the slot is free again.
     pub(super) fn overdue_in(&mut self, cx: &mut Cx<'_>, id: TaskId) {
-        if cx.now.unix < self.tasks[&id].deadline {
+        if cx.now.unix < self.tasks[&id].deadline || cx.planted(Bug::DeadlineOverslept) {
             return;
         }
         if let Some(task) = self.tasks.get_mut(&id) {

@@ -10,6 +10,7 @@ use crate::{
     limits::{
         INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, TASK_DURATION_MAX, TASK_DURATION_MIN, TASKS_OPEN_MAX,
     },
+    planted::Bug,
     snapshot::{Direction, SecurityKind, TaskState},
     time::Millis,
     units::Bps,
@@ -43,6 +44,7 @@ impl State {
             return cx.reply(command, Err(error));
         }
         let id = TaskId(cx.random_bytes());
+        let timeout = if cx.planted(Bug::DeadlineInSeconds) { timeout.times(1_000) } else { timeout };
         let (created, deadline) = (cx.now.unix, cx.now.unix + timeout);
         let submission =
             cx.seal(Submission { created, deadline, input: input.clone(), skill: skill.clone(), task: id, to });
@@ -70,6 +72,9 @@ impl State {
                 step: Some(Step::Submit),
             },
         );
+        if cx.planted(Bug::AskedBeforeStored) {
+            self.outbox.insert(id, Sending { due: cx.now.mono, stored: true, ..Sending::default() });
+        }
         self.save(cx, id, AfterStore::Asked { command, task: id });
     }
 
@@ -171,6 +176,7 @@ impl State {
         let Some(task) = known else { return cx.respond(token, crate::wire::strict::encode(&TaskReply::Unknown)) };
         match task.state {
             TaskState::Submitted | TaskState::Working | TaskState::InputRequired => {}
+            TaskState::Failed if cx.planted(Bug::LateDeliveryRevives) && task.delivery.is_none() => {}
             // A repeated delivery whose acknowledgement was lost.
             _ if task.delivery.as_ref().is_some_and(|held| held[..] == signed.bytes[..]) => {
                 return self.save(cx, id, respond(token, &TaskReply::Ack));

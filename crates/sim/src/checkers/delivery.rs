@@ -1,9 +1,9 @@
-//! How much of what honest peers publish reaches the others, how fast, and how long spam is let through. Figures; the
-//! limits are those of the scenario.
+//! How much of what honest peers publish reaches the others, how fast, and how long spam is let through. What is judged:
+//! once nothing breaks nearly everything arrives, and nobody takes in spam without end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mycomesh_core::io::Verdict;
+use mycomesh_core::{io::Verdict, limits::PRESENCE_RATE};
 
 use super::{Checker, Figures, Observation, View};
 use crate::{
@@ -19,8 +19,19 @@ pub(super) struct Delivery {
     calm: Sum,
     all: Sum,
     spam_accepted: u64,
-    /// First spam of each spammer, and the last that anybody accepted.
-    spam: BTreeMap<PeerNo, (Micros, Micros)>,
+    /// What each honest peer, as long as it runs, heard of each spammer.
+    spam: BTreeMap<(PeerNo, PeerNo), Spam>,
+    longest_spam: u64,
+    most_spam: u32,
+}
+
+/// Spam of one spammer that one peer heard.
+#[derive(Clone, Copy, Debug)]
+struct Spam {
+    /// Since when it took some in without a pause, and when last.
+    began: Micros,
+    last: Micros,
+    accepted: u32,
 }
 
 #[derive(Debug)]
@@ -43,6 +54,16 @@ struct Sum {
 
 /// What has not arrived by then never does: gossip's memory is five seconds, and longer ways are pulls.
 const WITHIN: Micros = Micros::secs(10);
+/// So much arrives once nothing breaks, in millionths.
+const ARRIVES_PPM: u64 = 990_000;
+/// Fewer are too few to say so.
+const EXPECTED_MIN: u64 = 500;
+/// Who takes in nothing of a spammer for so long has cut it, for the time being at least: a rate lets some through in
+/// each second.
+const PAUSE: Micros = Micros::secs(2);
+/// Spam of one spammer that one peer takes in before it refuses the spammer: a bucket, and for each violation on the
+/// way to quarantine at most another, where the spammer rests in between.
+const SPAM_MAX: u32 = 5 * PRESENCE_RATE.burst;
 
 impl Checker for Delivery {
     fn name(&self) -> &'static str {
@@ -67,10 +88,11 @@ impl Checker for Delivery {
                 {
                     way.slowest = view.now.since(way.began);
                 }
-                self.judge_spam(view, peer, frame, verdict);
+                self.judge_spam(view, peer, frame, verdict)?;
             }
             Observation::Stopping { peer, .. } => {
                 // It cannot get any more; nobody is to blame.
+                self.spam.retain(|(observer, _), _| *observer != peer);
                 for way in self.open.values_mut() {
                     way.expected -= u64::from(way.missing.remove(&peer));
                 }
@@ -84,7 +106,10 @@ impl Checker for Delivery {
         self.close(view, true);
         let share = |sum: &Sum| (sum.arrived * 1_000_000).checked_div(sum.expected).unwrap_or(1_000_000);
         let mean = |sum: &Sum| sum.total.checked_div(sum.frames).unwrap_or(0);
-        let spam_for = self.spam.values().map(|(first, last)| last.since(*first).as_millis()).max().unwrap_or(0);
+        if self.calm.expected >= EXPECTED_MIN && share(&self.calm) < ARRIVES_PPM {
+            let (arrived, expected) = (self.calm.arrived, self.calm.expected);
+            return Err(format!("{arrived} of {expected} arrived after everything was whole"));
+        }
         Ok([
             ("frames", self.all.frames),
             ("arrived_ppm", share(&self.all)),
@@ -93,7 +118,8 @@ impl Checker for Delivery {
             ("last_arrival_mean_ms", mean(&self.calm)),
             ("last_arrival_max_ms", self.calm.slowest),
             ("spam_accepted", self.spam_accepted),
-            ("spam_let_through_ms", spam_for),
+            ("spam_accepted_most", self.most_spam.into()),
+            ("spam_let_through_ms", self.longest_spam),
         ]
         .into())
     }
@@ -124,13 +150,26 @@ impl Delivery {
         }
     }
 
-    fn judge_spam(&mut self, view: &View<'_>, peer: PeerNo, no: MessageNo, verdict: Verdict) {
-        let Some(frame) = view.frames.get(no).filter(|frame| frame.lie == Some(Lie::Spam)) else { return };
-        let Some(spammer) = frame.content.signer().and_then(|signer| view.by_id.get(&signer)) else { return };
-        let spam = self.spam.entry(*spammer).or_insert((view.now, view.now));
-        if verdict == Verdict::Accept && view.peer(peer).is_honest() {
-            self.spam_accepted += 1;
-            spam.1 = view.now;
+    fn judge_spam(&mut self, view: &View<'_>, peer: PeerNo, no: MessageNo, verdict: Verdict) -> Result<(), String> {
+        let Some(frame) = view.frames.get(no).filter(|frame| frame.lie == Some(Lie::Spam)) else { return Ok(()) };
+        let Some(spammer) = frame.content.signer().and_then(|signer| view.by_id.get(&signer)) else { return Ok(()) };
+        if verdict != Verdict::Accept || !view.peer(peer).is_honest() {
+            return Ok(());
         }
+        self.spam_accepted += 1;
+        let new = Spam { began: view.now, last: view.now, accepted: 0 };
+        let spam = self.spam.entry((peer, *spammer)).or_insert(new);
+        spam.accepted += 1;
+        if view.now.since(spam.last) > PAUSE {
+            spam.began = view.now;
+        }
+        spam.last = view.now;
+        self.most_spam = self.most_spam.max(spam.accepted);
+        self.longest_spam = self.longest_spam.max(view.now.since(spam.began).as_millis());
+        if spam.accepted > SPAM_MAX {
+            let (spammer, count) = (spammer.0, spam.accepted);
+            return Err(format!("peer {} took in {count} frames of spam from peer {spammer}", peer.0));
+        }
+        Ok(())
     }
 }

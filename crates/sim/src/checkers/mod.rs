@@ -9,6 +9,7 @@ mod delivery;
 mod receipts;
 mod shape;
 mod status;
+mod stored;
 mod tasks;
 mod trust;
 
@@ -150,13 +151,15 @@ fn as_millis<S: serde::Serializer>(at: &Micros, serializer: S) -> Result<S::Ok, 
 pub fn all(_scenario: &Scenario) -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(accepted::Accepted::default()),
-        Box::new(agreement::Agreement::default()),
         Box::new(bounds::Bounds::default()),
         Box::new(conduct::Conduct::default()),
         Box::new(delivery::Delivery::default()),
         Box::new(receipts::Receipts::default()),
         Box::new(shape::Shape),
+        // After the shape: without a way nobody can agree.
+        Box::new(agreement::Agreement::default()),
         Box::new(status::Statuses::default()),
+        Box::new(stored::Stored::default()),
         Box::new(tasks::Tasks::default()),
         Box::new(trust::Trust::default()),
     ]

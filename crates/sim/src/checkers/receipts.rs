@@ -7,7 +7,8 @@ use libp2p_identity::PeerId;
 use mycomesh_core::{
     inspect,
     io::{Output, Topic},
-    wire::{Acceptance, Delivery, Outcome, Rating, signed::cid_of},
+    limits::RECEIPTS_PER_PAIR_MAX,
+    wire::{Acceptance, Delivery, Outcome, Rating, Signed, signed::cid_of},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -75,7 +76,10 @@ impl Checker for Receipts {
             }
             for peer in [a, b] {
                 let held = inspect::receipts(&peer.node).any(|receipt| receipt.cid.hash().digest() == digest);
-                if !held {
+                let of_pair = |receipt: &&Signed<Rating>| receipt.signer == a.id && receipt.body.provider == b.id;
+                // Of a pair with more only the latest are kept.
+                let full = || inspect::receipts(&peer.node).filter(of_pair).count() >= RECEIPTS_PER_PAIR_MAX;
+                if !held && !full() {
                     let what = "a receipt of both";
                     return Err(format!("peer {} lacks {what}: {} rated {}", peer.no.0, signer.0, provider.0));
                 }
@@ -88,7 +92,12 @@ impl Checker for Receipts {
 
 impl Receipts {
     fn held(&mut self, view: &View<'_>, no: PeerNo) -> Result<(), String> {
+        let mut tasks = BTreeSet::new();
         for receipt in inspect::receipts(&view.peer(no).node) {
+            if !tasks.insert((receipt.signer, receipt.body.task)) {
+                let (signer, task) = (receipt.signer, receipt.body.task);
+                return Err(format!("peer {} counts two receipts of {signer} for task {task}", no.0));
+            }
             let Ok(digest) = Digest::try_from(receipt.cid.hash().digest()) else { continue };
             if self.proven.contains(&digest) {
                 continue;

@@ -1,11 +1,12 @@
-//! The shape of the network at the end: who is linked with whom. Figures only.
+//! The shape of the network at the end: who is linked with whom. Once it is whole, everybody who plays by the rules can
+//! be reached from everybody else by way of such peers; the rest are figures.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Checker, Figures, Observation, View};
-use crate::gossip::PeerNo;
+use crate::{gossip::PeerNo, peer::Peer};
 
-/// Looks at the links when all is over.
+/// Looks at the links when all is over, and judges them once nothing breaks.
 #[derive(Debug, Default)]
 pub(super) struct Shape;
 
@@ -24,8 +25,12 @@ impl Checker for Shape {
     }
 
     fn finish(&mut self, view: &View<'_>) -> Result<Figures, String> {
-        let alive = view.peers.iter().filter(|peer| peer.alive);
-        let graph: Graph = alive.map(|peer| (peer.no, peer.links.keys().copied().collect())).collect();
+        let graph = graph_of(view, |_| true);
+        if view.healed.is_some()
+            && let Some((from, to)) = apart(&graph_of(view, Peer::is_honest))
+        {
+            return Err(format!("there is no way from peer {} to peer {} but by hostile ones", from.0, to.0));
+        }
         let links: u64 = graph.values().map(|ends| ends.len() as u64).sum();
         let (reached, steps, efficiency, longest) = distances(&graph);
         let pairs = graph.len().min(SOURCES_MAX) as u64 * (graph.len() as u64).saturating_sub(1);
@@ -44,6 +49,21 @@ impl Checker for Shape {
         ]
         .into())
     }
+}
+
+fn graph_of(view: &View<'_>, who: impl Fn(&Peer) -> bool) -> Graph {
+    let peers = view.peers.iter().filter(|peer| peer.alive && who(peer));
+    peers.map(|peer| (peer.no, peer.links.keys().copied().collect())).collect()
+}
+
+/// Two peers without a way between them.
+fn apart(graph: &Graph) -> Option<(PeerNo, PeerNo)> {
+    let first = *graph.keys().next()?;
+    let (mut seen, mut next) = (BTreeSet::from([first]), vec![first]);
+    while let Some(at) = next.pop() {
+        next.extend(graph[&at].iter().filter(|end| graph.contains_key(end) && seen.insert(**end)));
+    }
+    graph.keys().find(|peer| !seen.contains(peer)).map(|peer| (first, *peer))
 }
 
 /// Pairs with a way, the sum of their distances, of a thousandth over each, and the longest.
@@ -102,6 +122,12 @@ mod tests {
     fn a_triangle_is_clustered_and_a_line_is_not() {
         assert_eq!(clustering(&graph(&[(0, 1), (1, 2), (2, 0)])), 1_000);
         assert_eq!(clustering(&graph(&[(0, 1), (1, 2)])), 0);
+    }
+
+    #[test]
+    fn two_lines_are_apart_and_one_is_not() {
+        assert_eq!(apart(&graph(&[(0, 1), (1, 2)])), None);
+        assert_eq!(apart(&graph(&[(0, 1), (2, 3)])), Some((PeerNo(0), PeerNo(2))));
     }
 
     #[test]

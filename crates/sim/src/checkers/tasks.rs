@@ -1,4 +1,4 @@
-//! A task ends in exactly one final state on each side, and does end.
+//! A task ends in exactly one final state on each side, and does end; and what was delivered in good time arrives.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ pub(super) struct Tasks {
 
 /// What is on disk for certain after this time; a process that ends before may not remember it.
 const ON_DISK: Micros = Micros::millis(500);
+/// A delivery reaches its requester within this, once nothing breaks: the outbox tries twice a minute at least.
+const REACHES: Micros = Micros::secs(40);
 /// How long a task may stay open: the time agreed on, both clocks off by a minute in opposite directions, and the
 /// minute that a node which was away grants.
 const OPEN_MAX: Micros = Micros::secs(60 + 120 + 60 + 15);
@@ -63,7 +65,25 @@ impl Checker for Tasks {
                 }
             }
         }
+        self.arrived(view)?;
         self.counts.insert("asked", view.asked.len() as u64);
         Ok(std::mem::take(&mut self.counts))
+    }
+}
+
+impl Tasks {
+    /// Nobody is told that a task failed whose result was there long before.
+    fn arrived(&self, view: &View<'_>) -> Result<(), String> {
+        let Some(healed) = view.healed else { return Ok(()) };
+        for (task, asked) in view.asked {
+            let ended = |no: PeerNo| self.ended.get(&(no, *task)).filter(|_| view.peer(no).is_honest());
+            let (Some((made, at)), Some((told, until))) = (ended(asked.to), ended(asked.from)) else { continue };
+            let waited = until.since(healed.max(*at));
+            if *made == TaskState::Completed && *told == TaskState::Failed && waited > REACHES {
+                let (from, to, waited) = (asked.from.0, asked.to.0, waited.as_millis());
+                return Err(format!("peer {to} completed task {task}, and peer {from} was not told in {waited} ms"));
+            }
+        }
+        Ok(())
     }
 }

@@ -13,7 +13,10 @@ mod spreading;
 use std::collections::{BTreeMap, VecDeque};
 
 use libp2p_identity::PeerId;
-use mycomesh_core::io::{Command, CommandId, Event as Told, Input, Output};
+use mycomesh_core::{
+    io::{Command, CommandId, Event as Told, Input, Output},
+    planted::Planted,
+};
 
 use crate::{
     byzantine::Role,
@@ -114,6 +117,13 @@ impl World {
     /// Write down what this peer tells its owner, for the report.
     pub fn watch(&mut self, peer: PeerNo) {
         self.watched = Some(peer);
+    }
+
+    /// Every peer's core has this bug, in tests of the checkers.
+    pub fn plant(&mut self, planted: Planted) {
+        for peer in &mut self.peers {
+            peer.planted = planted;
+        }
     }
 
     /// Let everything happen, and judge it.
