@@ -1,11 +1,12 @@
 //! `mycomesh-relay`: introduces the peers of a network, carries what cannot go direct, and serves the web app.
 //!
 //! [`cli`] reads the command line, [`settings`] merges it with file and environment, [`run`] starts the node and both
-//! HTTP ports and stops them on a signal. Of the ports, [`http`] routes, [`well_known`] says where the relay can be
+//! HTTP ports and stops them on a signal. Of the ports, [`guard`] bounds who holds them, [`http`] routes, [`well_known`] says where the relay can be
 //! dialled, [`assets`] holds the web app and [`metrics`] the figures for Prometheus.
 
 mod assets;
 mod cli;
+mod guard;
 mod http;
 mod metrics;
 mod print;

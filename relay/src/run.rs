@@ -25,6 +25,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     assets::Assets,
+    guard::Guarded,
     http::{self, App},
     settings::{Listener, Listeners, Settings, SettingsError},
     well_known::{Sources, listening_at},
@@ -182,7 +183,7 @@ async fn serve(listener: TcpListener, routes: Router, mut stopped: watch::Receiv
         // An error means that the sender is gone, which is a reason to stop, too.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(until).await {
+    if let Err(error) = axum::serve(Guarded::new(listener), routes).with_graceful_shutdown(until).await {
         tracing::error!(%error, "an HTTP port stopped");
     }
 }

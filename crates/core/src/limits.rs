@@ -160,6 +160,9 @@ pub const NEIGHBOURS_WANTED: usize = 6;
 pub const NEIGHBOURS_RELAYED_MAX: usize = 2;
 /// Dials under way at a time.
 pub const DIALS_MAX: usize = 8;
+/// How many of them may look for neighbours. Anybody can invent peers at addresses that never answer, and each such dial
+/// lasts until its timeout; the other half is left for peers that a task or the owner wants.
+pub const SEARCH_DIALS_MAX: usize = DIALS_MAX / 2;
 /// First wait before a relay is dialled again.
 pub const REDIAL_MIN: Millis = Millis(500);
 /// The longest wait between two dials of a relay. Short, since a restarted relay should bring its

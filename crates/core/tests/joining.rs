@@ -8,6 +8,7 @@ use mycomesh_core::{
         Command, CommandError, CommandId, DialError, Input, LinkId, Output, Path, Protocol, Reply, RequestError,
         ReservationError,
     },
+    limits::{DIALS_MAX, SEARCH_DIALS_MAX},
     snapshot::{JoinStage, JoinView},
     time::{Millis, Now, Time, UnixMillis},
 };
@@ -355,6 +356,17 @@ fn a_task_does_not_wait_because_a_neighbour_could_not_be_reached_directly() {
         case.give(Input::Response { id: request.expect("it is sent"), result: Err(RequestError::NotConnected) }),
     );
     assert_eq!(dials(&outputs), [to], "by the circuit, which was not tried before");
+}
+
+#[test]
+fn invented_peers_that_never_answer_leave_dials_for_the_ones_that_are_wanted() {
+    let mut case = among(30, &["/ip4/192.0.2.2/tcp/1".into()]);
+    let sought: Vec<_> = (0..20).flat_map(|_| dials(&case.wait(Millis(500)))).collect();
+    assert_eq!(sought.len(), SEARCH_DIALS_MAX);
+    let wanted = (0..30).map(|n| peer(n + 20)).filter(|peer| !sought.contains(peer));
+    for to in wanted.take(DIALS_MAX - SEARCH_DIALS_MAX) {
+        assert_eq!(dials(&case.command(Command::ConnectPeer(to)).0), [to]);
+    }
 }
 
 /// The peers dialled once a task's request has met nobody.

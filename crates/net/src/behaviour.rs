@@ -22,8 +22,9 @@ use crate::{
 /// Connections one peer may have: a relayed one, a direct one, and both again while both sides dial
 /// at once.
 pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 4;
-/// Connections that may be half-way in; above it new ones wait in the system's queue.
-const PENDING_IN_MAX: u32 = 256;
+/// Connections that may be half-way in; above it new ones are refused. Twice what a native node has room for, which gives
+/// up its oldest ones in time (`half_open.rs`) and needs a moment to clean up behind them.
+const PENDING_IN_MAX: u32 = 1_024;
 /// Connections that may be half-way out: core's own dials and those of DHT queries.
 const PENDING_OUT_MAX: u32 = 64;
 /// How often each connection is pinged. Death must show within 10 s, see `liveness.rs`; more often

@@ -44,7 +44,7 @@ pub fn run() -> Result<Tally> {
         let ended = Cmd::new(programs.join(&name))
             .arg(format!("-seed_inputs={}", seeds(&name)?))
             .arg(format!("-artifact_prefix={}/", findings.display()))
-            .args(["-seed=1", "-max_len=4096", "-verbosity=0"])
+            .args(["-seed=1", "-max_len=4096", "-verbosity=0", "-print_funcs=0"])
             .args([format!("-runs={RUNS}"), format!("-max_total_time={SECONDS_MAX}")])
             .args([format!("-timeout={TRY_SECONDS_MAX}"), format!("-rss_limit_mb={MEMORY_MIB_MAX}")])
             .tee()?;

@@ -8,7 +8,7 @@ use super::{State, circuit_relay};
 use crate::{
     cx::Cx,
     io::Path,
-    limits::{NEIGHBOURS_RELAYED_MAX, NEIGHBOURS_WANTED},
+    limits::{NEIGHBOURS_RELAYED_MAX, NEIGHBOURS_WANTED, SEARCH_DIALS_MAX},
     time::{Millis, Time},
 };
 
@@ -33,7 +33,8 @@ impl State {
         let now = cx.now.mono;
         self.search_due = Some(now + cx.shared.config.discovery_interval());
         let room = (cx.shared.config.max_peers as usize).saturating_sub(self.peers.len());
-        let mut missing = NEIGHBOURS_WANTED.saturating_sub(self.neighbours()).min(room);
+        let dials = SEARCH_DIALS_MAX.saturating_sub(self.dials_under_way());
+        let mut missing = NEIGHBOURS_WANTED.saturating_sub(self.neighbours()).min(room).min(dials);
         let mut relayed = NEIGHBOURS_RELAYED_MAX.saturating_sub(self.relayed_neighbours());
         let mut open: Vec<&Candidate<'_>> =
             candidates.iter().filter(|candidate| !self.peers.contains_key(&candidate.peer)).collect();

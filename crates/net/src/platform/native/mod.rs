@@ -1,11 +1,14 @@
 //! Linux, macOS, Windows: tokio, redb, every libp2p transport.
 
+mod half_open;
+mod inbound;
 mod metrics;
 mod relay;
 mod store;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod webrtc_attempts;
 
 use std::{future::Future, num::NonZeroU8, pin::Pin, sync::Arc, time::Duration};
 

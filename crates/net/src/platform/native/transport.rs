@@ -25,7 +25,12 @@ use libp2p::{
 };
 use libp2p_webrtc::tokio as webrtc;
 
-use super::metrics::{Extras, Metrics, metrics};
+use super::{
+    half_open::HalfOpen,
+    inbound::Inbound,
+    metrics::{Extras, Metrics, metrics},
+    webrtc_attempts::Attempts,
+};
 use crate::{IceServer, StartError};
 
 /// The longest WebSocket message, in bytes. Frames of noise are at most 64 KiB.
@@ -33,6 +38,10 @@ const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Streams on one connection. Beyond it yamux ends the connection, so this is the number of circuits
 /// a relay carries for one peer (64) and as many again for the peer's own protocols.
 const STREAMS_MAX: usize = 128;
+
+/// How long a connection may be half-way in. A dialler may be given more patience, but one that takes this long to say who
+/// it is only holds a place.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// The transport with what counts its bytes.
 pub(crate) struct Network {
@@ -64,6 +73,8 @@ pub(crate) fn network(
     let direct = webrtc::Transport::new(keypair.clone(), certificate)
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         .boxed();
+    let attempts = Attempts::default();
+    let direct = Inbound::new(direct, move |handshake| attempts.admit(handshake)).boxed();
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair))
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         .boxed();
@@ -76,7 +87,11 @@ pub(crate) fn network(
     let numbers = either(either(direct, quic), tcp);
     let names = dns::tokio::Transport::system(numbers).map_err(no_dns)?.boxed();
     // Circuits first: their addresses contain those of the other transports.
-    let all = TransportTimeout::new(either(circuits, either(websocket, names)), dial_timeout);
+    let all = either(circuits, either(websocket, names));
+    let places = HalfOpen::default();
+    let all = Inbound::new(all, move |handshake| places.admit(handshake));
+    let outgoing = TransportTimeout::with_outgoing_timeout(all, dial_timeout);
+    let all = TransportTimeout::with_ingoing_timeout(outgoing, HANDSHAKE_MAX);
 
     let mut bandwidth = Registry::default();
     let transport =
