@@ -64,7 +64,7 @@ const KEYS: &[(&str, &str)] = &[
         "relay.circuits_per_ip_per_minute",
         "Relayed connections a minute from one address; 0 for no limit. None, for the same reason.",
     ),
-    ("relay.connections_max", "Connections at a time: four for each reservation; one costs some 50 KiB."),
+    ("relay.connections_max", "Connections at a time: four for each reservation; one costs some 70 KiB."),
 ];
 
 /// `settings` with comments, ready to be saved and given as `--config`.

@@ -45,6 +45,7 @@ use crate::{
     clock::{self, Clock},
     dht::Dht,
     handle::OwnerRequest,
+    lean::Lean,
     links::Links,
     liveness::Liveness,
     outbox::Outbox,
@@ -72,7 +73,7 @@ const INPUTS_PER_TURN_MAX: usize = 256;
 pub(crate) struct Driver {
     pub(crate) me: PeerId,
     pub(crate) network: String,
-    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) swarm: Swarm<Lean<Behaviour>>,
     pub(crate) clock: Clock,
     pub(crate) links: Links,
     pub(crate) liveness: Liveness,
@@ -196,7 +197,7 @@ impl Driver {
     #[expect(clippy::too_many_arguments, reason = "called once, by `start`, with one value per part")]
     pub(crate) fn new(
         node: Node,
-        swarm: Swarm<Behaviour>,
+        swarm: Swarm<Lean<Behaviour>>,
         clock: Clock,
         network: &str,
         store: platform::StoreWriter,

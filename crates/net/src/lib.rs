@@ -14,6 +14,7 @@ mod events;
 pub mod gossip;
 mod handle;
 pub mod identity;
+mod lean;
 mod links;
 mod liveness;
 mod options;

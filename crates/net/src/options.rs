@@ -67,7 +67,7 @@ pub struct RelayServer {
     pub reservations_per_ip_per_minute: Option<u32>,
     /// Circuits a minute from one IP address; none for no limit. None, for the same reason.
     pub circuits_per_ip_per_minute: Option<u32>,
-    /// Connections in all. 4,096: four for each reservation; a connection costs some 50 KiB.
+    /// Connections in all. 4,096: four for each reservation; a connection costs some 70 KiB.
     pub connections_max: u32,
 }
 

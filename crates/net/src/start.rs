@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     driver::{Driver, Owner, Published},
     handle::{COMMANDS_WAITING_MAX, EVENTS_BEHIND_MAX, Inner},
+    lean::Lean,
     platform::{self, Shared},
     skills::Skills,
 };
@@ -53,7 +54,7 @@ pub async fn start(options: Options) -> Result<Handle, StartError> {
         platform::network(&opened.keypair, opened.certificate, relay_transport, webrtc_transport, dial_timeout)?;
     let config = platform::swarm_config().with_idle_connection_timeout(IDLE_TIMEOUT);
     extras.storage_note = opened.note;
-    let mut swarm = Swarm::new(transport, behaviour, me, config);
+    let mut swarm = Swarm::new(transport, Lean(behaviour), me, config);
     for addr in &options.external {
         swarm.add_external_address(addr.clone());
     }
@@ -112,7 +113,7 @@ pub async fn start(options: Options) -> Result<Handle, StartError> {
 /// Listen everywhere, and wait until each listener has said where, so that a port in use is an error
 /// of `start` and not a line in a log. Returns what else happened meanwhile.
 async fn listen(
-    swarm: &mut Swarm<Behaviour>,
+    swarm: &mut Swarm<Lean<Behaviour>>,
     options: &Options,
 ) -> Result<Vec<SwarmEvent<BehaviourEvent>>, StartError> {
     let mut waiting = Vec::new();
