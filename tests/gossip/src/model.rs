@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mycomesh_sim::{
-    gossip::{Config, Gossip, HEARTBEAT, Message, MessageNo, Out, PeerNo, Rpc, TopicNo, Verdict},
+    gossip::{Config, FIRST_HEARTBEAT, Gossip, HEARTBEAT, Message, MessageNo, Out, PeerNo, Rpc, TopicNo, Verdict},
     random::Rng,
     time::Micros,
 };
@@ -17,8 +17,6 @@ use crate::{
 
 /// A round of the real side. So short that a frame is everywhere long before the next heartbeat, as there.
 const ROUND: Micros = Micros(10);
-/// gossipsub's heart first beats so long after a peer started. All of them start at once.
-const FIRST_HEARTBEAT: Micros = Micros::secs(5);
 /// Frames are so far apart; the real ones take about as long.
 const BETWEEN_FRAMES: Micros = Micros::millis(50);
 /// A relay's degree: more than there are peers.
@@ -42,7 +40,12 @@ pub enum Fail {
 
 /// Carries the plan out.
 pub fn run(plan: &Plan) -> Result<Tally, Fail> {
-    let mut world = World::new(plan);
+    run_with(plan, |_| {})
+}
+
+/// The same with other settings than a Mycomesh peer's, which a comparison should find out.
+pub fn run_with(plan: &Plan, change: fn(&mut Config)) -> Result<Tally, Fail> {
+    let mut world = World::new(plan, change);
     world.link();
     world.settle(plan)?;
     if !plan.leavers.is_empty() {
@@ -79,8 +82,12 @@ enum Event {
 }
 
 impl<'a> World<'a> {
-    fn new(plan: &'a Plan) -> Self {
-        let peer = |node| Gossip::new(if plan.is_relay(node) { Config::star(RELAY_DEGREE) } else { Config::default() });
+    fn new(plan: &'a Plan, change: fn(&mut Config)) -> Self {
+        let peer = |node| {
+            let mut config = if plan.is_relay(node) { Config::star(RELAY_DEGREE) } else { Config::default() };
+            change(&mut config);
+            Gossip::new(config)
+        };
         let mut world = Self {
             plan,
             peers: (0..plan.case.nodes).map(peer).collect(),
@@ -92,6 +99,7 @@ impl<'a> World<'a> {
             rng: Rng::new(plan.seed, "gossip check model"),
             tally: Tally::new(plan),
         };
+        // All hearts beat at once, as on the real side.
         for node in 0..plan.case.nodes {
             world.at(FIRST_HEARTBEAT, Event::Heartbeat(PeerNo(node)));
         }
