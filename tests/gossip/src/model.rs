@@ -71,13 +71,14 @@ struct World<'a> {
     /// By time, and by the order in which they came about.
     events: BTreeMap<(Micros, u64), Event>,
     events_made: u64,
-    frames_under_way: u64,
+    under_way: u64,
     rng: Rng,
     tally: Tally,
 }
 
 enum Event {
     Arrive { from: PeerNo, to: PeerNo, rpc: Rpc },
+    Judge { peer: PeerNo, from: PeerNo, message: Message },
     Heartbeat(PeerNo),
 }
 
@@ -95,7 +96,7 @@ impl<'a> World<'a> {
             now: Micros(0),
             events: BTreeMap::new(),
             events_made: 0,
-            frames_under_way: 0,
+            under_way: 0,
             rng: Rng::new(plan.seed, "gossip check model"),
             tally: Tally::new(plan),
         };
@@ -107,7 +108,7 @@ impl<'a> World<'a> {
     }
 
     fn at(&mut self, time: Micros, event: Event) {
-        self.frames_under_way += u64::from(matches!(event, Event::Arrive { .. }));
+        self.under_way += u64::from(!matches!(event, Event::Heartbeat(_)));
         self.events.insert((time, self.events_made), event);
         self.events_made += 1;
     }
@@ -167,9 +168,9 @@ impl<'a> World<'a> {
         Message { no, topic: TopicNo(self.plan.frames[no.0 as usize].topic), bytes: self.plan.case.bytes }
     }
 
-    /// Until no frame is under way.
+    /// Until nothing is under way and every verdict given.
     fn run_to_rest(&mut self) {
-        while self.frames_under_way > 0 && self.step() {}
+        while self.under_way > 0 && self.step() {}
     }
 
     /// For a while, or until everybody has everything.
@@ -190,9 +191,14 @@ impl<'a> World<'a> {
         let mut out = Vec::new();
         let peer = match event {
             Event::Arrive { from, to, rpc } => {
-                self.frames_under_way -= 1;
+                self.under_way -= 1;
                 self.arrive(from, to, rpc, &mut out);
                 to
+            }
+            Event::Judge { peer, from, message } => {
+                self.under_way -= 1;
+                self.judge(peer, from, message, &mut out);
+                peer
             }
             Event::Heartbeat(peer) => {
                 self.peers[peer.0 as usize].heartbeat(self.now, &mut self.rng, &mut out);
@@ -215,6 +221,16 @@ impl<'a> World<'a> {
         gossip.receive(self.now, from, rpc, &mut self.rng, out);
     }
 
+    fn judge(&mut self, peer: PeerNo, from: PeerNo, message: Message, out: &mut Vec<Out>) {
+        let valid = self.plan.frames[message.no.0 as usize].valid;
+        let verdict = match (valid, self.plan.withholders.contains(&peer.0)) {
+            (false, _) => Verdict::Reject,
+            (true, true) => Verdict::Ignore,
+            (true, false) => Verdict::Accept,
+        };
+        self.peers[peer.0 as usize].verdict(message, from, verdict, out);
+    }
+
     fn carry_out(&mut self, peer: PeerNo, out: Vec<Out>) {
         for out in out {
             match out {
@@ -223,16 +239,18 @@ impl<'a> World<'a> {
                     self.at(self.now + latency, Event::Arrive { from: peer, to, rpc });
                 }
                 Out::Deliver { from, message } => {
-                    let number = message.no.0 as usize;
-                    self.tally.first(number, peer.0, from.0);
-                    let verdict = match (self.plan.frames[number].valid, self.plan.withholders.contains(&peer.0)) {
-                        (false, _) => Verdict::Reject,
-                        (true, true) => Verdict::Ignore,
-                        (true, false) => Verdict::Accept,
-                    };
-                    let mut more = Vec::new();
-                    self.peers[peer.0 as usize].verdict(message, from, verdict, &mut more);
-                    self.carry_out(peer, more);
+                    self.tally.first(message.no.0 as usize, peer.0, from.0);
+                    match self.plan.case.verdict_rounds {
+                        0 => {
+                            let mut more = Vec::new();
+                            self.judge(peer, from, message, &mut more);
+                            self.carry_out(peer, more);
+                        }
+                        later => {
+                            let due = self.now + Micros(ROUND.0 * u64::from(later));
+                            self.at(due, Event::Judge { peer, from, message });
+                        }
+                    }
                 }
                 Out::Subscribed { .. } => {}
             }

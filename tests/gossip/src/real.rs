@@ -108,11 +108,16 @@ struct World<'a> {
     numbers: BTreeMap<PeerId, u32>,
     ready: Ready,
     rounds: Rounds,
+    /// Verdicts by the round in which they are given.
+    verdicts: BTreeMap<u64, Vec<Judged>>,
     next_heartbeat: Instant,
     /// Both ends of a link count.
     links_up: usize,
     tally: Arc<Mutex<Tally>>,
 }
+
+/// Who judges which message of whom, and how.
+type Judged = (usize, MessageId, PeerId, MessageAcceptance);
 
 impl<'a> World<'a> {
     fn start(plan: &'a Plan) -> Result<Self, Fail> {
@@ -133,6 +138,7 @@ impl<'a> World<'a> {
             numbers,
             ready,
             rounds,
+            verdicts: BTreeMap::new(),
             next_heartbeat: Instant::now(),
             links_up: 0,
             tally,
@@ -214,8 +220,12 @@ impl<'a> World<'a> {
             while let Some(node) = self.ready.pop() {
                 self.poll(node);
             }
-            if !self.rounds.next() {
-                return;
+            let verdict = self.verdicts.first_key_value().map(|(due, _)| *due);
+            let Some(round) = self.rounds.next().into_iter().chain(verdict).min() else { return };
+            self.rounds.begin(round);
+            for (node, id, from, verdict) in self.verdicts.remove(&round).unwrap_or_default() {
+                self.swarms[node].behaviour_mut().report_message_validation_result(&id, &from, verdict);
+                self.ready.waker(node).wake_by_ref();
             }
         }
     }
@@ -268,7 +278,13 @@ impl<'a> World<'a> {
             (true, true) => MessageAcceptance::Ignore,
             (true, false) => MessageAcceptance::Accept,
         };
-        self.swarms[node].behaviour_mut().report_message_validation_result(&id, &from, verdict);
+        match self.plan.case.verdict_rounds {
+            0 => _ = self.swarms[node].behaviour_mut().report_message_validation_result(&id, &from, verdict),
+            later => {
+                let due = self.rounds.now() + u64::from(later);
+                self.verdicts.entry(due).or_default().push((node, id, from, verdict));
+            }
+        }
     }
 }
 

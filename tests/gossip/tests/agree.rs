@@ -54,7 +54,10 @@ fn in_a_mesh_of_few_links() {
 
 #[test]
 fn with_large_frames_that_some_do_not_want_any_more() {
-    everybody_gets_everything(&agrees("large"));
+    let comparison = agrees("large");
+    everybody_gets_everything(&comparison);
+    finds_out(&comparison, Figure::Duplicates, |config| config.idontwant_bytes = u32::MAX);
+    finds_out(&comparison, Figure::Hops, |config| config.flood_publish = false);
 }
 
 #[test]
@@ -66,6 +69,7 @@ fn around_a_relay() {
 fn when_most_links_lose_everything_and_frames_are_asked_for() {
     let comparison = agrees("loss");
     check(&comparison, Figure::AskedFor, ASKED_FOR_SHARE_MAX);
+    finds_out(&comparison, Figure::Delivery, |config| (config.lazy, config.lazy_one_in) = (0, usize::MAX));
     for (seed, real, model) in &comparison.seeds {
         assert!(real.asked_for > 0.1 && model.asked_for > 0.1, "seed {seed}: hardly anything was asked for");
     }
@@ -73,7 +77,9 @@ fn when_most_links_lose_everything_and_frames_are_asked_for() {
 
 #[test]
 fn when_half_of_the_peers_leave() {
-    everybody_gets_everything(&agrees("leave"));
+    let comparison = agrees("leave");
+    everybody_gets_everything(&comparison);
+    finds_out(&comparison, Figure::MeshLinks, |config| config.mesh_high = 8);
 }
 
 #[test]
