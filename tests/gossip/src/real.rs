@@ -170,15 +170,17 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// Both ends close, so that a heartbeat finds all links of a peer closed or none.
     fn leave(&mut self) -> Result<(), Fail> {
-        let (numbers, leavers) = (self.numbers.clone(), &self.plan.leavers);
-        for leaver in leavers {
-            for (peer, _) in numbers.iter().filter(|(_, number)| *number != leaver) {
-                // Peers without a link to it are no error.
-                let _ = self.swarms[*leaver as usize].disconnect_peer_id(*peer);
+        let leaves = |node: &u32| self.plan.leavers.contains(node);
+        for link in self.plan.links.iter().filter(|link| leaves(&link.dialler) || leaves(&link.listener)) {
+            for (node, other) in [(link.dialler, link.listener), (link.listener, link.dialler)] {
+                let other = *self.swarms[other as usize].local_peer_id();
+                // It fails for a link that is closed already, which is as good.
+                let _ = self.swarms[node as usize].disconnect_peer_id(other);
             }
-            self.ready.waker(*leaver as usize).wake_by_ref();
         }
+        self.ready.wake_all();
         let ends = self.plan.after_leaving().links.len() * 2;
         let left = self.run_until(SETTLE_HEARTBEATS, |world| world.links_up == ends);
         left.then_some(()).ok_or(Fail::NotSettled("links of peers that left still stand"))
