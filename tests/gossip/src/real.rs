@@ -14,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, executor::block_on};
+use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
     core::{transport::MemoryTransport, upgrade::Version},
@@ -46,9 +47,8 @@ const RELAY_DEGREE: usize = 4_096;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Heartbeats in which peers settle, or the run is given up. A refused graft waits for six.
 const SETTLE_HEARTBEATS: u32 = 60;
-/// How long a heartbeat waits for peers whose timers sleep. gossipsub looks at a timer that it has set anew only when
-/// something else wakes it, and a peer without links may not be woken by anything.
-const SLEEPERS: Duration = Duration::from_secs(2);
+/// gossipsub's first heartbeat after a peer started. Its default.
+const FIRST_HEARTBEAT: Duration = Duration::from_secs(5);
 /// An unused link is kept for longer than any run.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// What is in front of a frame's filling: whether it is valid, and its number.
@@ -110,7 +110,7 @@ struct World<'a> {
     rounds: Rounds,
     /// Verdicts by the round in which they are given.
     verdicts: BTreeMap<u64, Vec<Judged>>,
-    next_heartbeat: Instant,
+    started: Instant,
     /// Both ends of a link count.
     links_up: usize,
     tally: Arc<Mutex<Tally>>,
@@ -139,7 +139,7 @@ impl<'a> World<'a> {
             ready,
             rounds,
             verdicts: BTreeMap::new(),
-            next_heartbeat: Instant::now(),
+            started: Instant::now(),
             links_up: 0,
             tally,
         };
@@ -172,6 +172,9 @@ impl<'a> World<'a> {
 
     /// Both ends close, so that a heartbeat finds all links of a peer closed or none.
     fn leave(&mut self) -> Result<(), Fail> {
+        // From here on timers go together, those of the first heartbeat as well.
+        block_on(Delay::new(FIRST_HEARTBEAT.saturating_sub(self.started.elapsed())));
+        self.heartbeat();
         let leaves = |node: &u32| self.plan.leavers.contains(node);
         for link in self.plan.links.iter().filter(|link| leaves(&link.dialler) || leaves(&link.listener)) {
             for (node, other) in [(link.dialler, link.listener), (link.listener, link.dialler)] {
@@ -239,15 +242,20 @@ impl<'a> World<'a> {
             if done(self) {
                 return true;
             }
-            self.ready.wait_for_timers(self.next_heartbeat, SLEEPERS);
-            self.run_to_rest();
-            // Timers that were set anew are looked at.
-            self.ready.wake_all();
-            self.run_to_rest();
-            // Scores fade by a timer of their own; by then it is due, too, so that all timers go together.
-            self.next_heartbeat = Instant::now() + HEARTBEAT;
+            self.heartbeat();
         }
         done(self)
+    }
+
+    /// All hearts beat. This is no guess at how long something takes: every timer that runs now is set to a heartbeat at
+    /// most, and timers end in their order.
+    fn heartbeat(&mut self) {
+        block_on(Delay::new(HEARTBEAT));
+        self.ready.wake_all();
+        self.run_to_rest();
+        // gossipsub looks at a timer that it has set anew only when something else wakes it.
+        self.ready.wake_all();
+        self.run_to_rest();
     }
 
     fn poll(&mut self, node: usize) {
