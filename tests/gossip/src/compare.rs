@@ -2,6 +2,7 @@
 
 use std::{sync::Mutex, thread};
 
+use mycomesh_sim::gossip::Config;
 use serde::Serialize;
 
 use crate::{
@@ -92,6 +93,16 @@ impl Ratio {
 }
 
 impl Comparison {
+    /// The same real figures beside those of a model with other settings.
+    pub fn with_other_model(&self, case: Case, change: fn(&mut Config)) -> Result<Self, model::Fail> {
+        let again = |(seed, real, _): &(u64, Figures, Figures)| {
+            let tally = model::run_with(&Plan::new(case, *seed), change)?;
+            Ok((*seed, *real, tally.figures()))
+        };
+        let seeds = self.seeds.iter().map(again).collect::<Result<_, model::Fail>>()?;
+        Ok(Self { case: self.case, seeds })
+    }
+
     /// A figure's means.
     pub fn ratio(&self, figure: Figure) -> Ratio {
         let count = self.seeds.len().max(1) as f64;

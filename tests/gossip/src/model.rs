@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mycomesh_sim::{
-    gossip::{Config, Gossip, HEARTBEAT, Message, MessageNo, Out, PeerNo, Rpc, TopicNo, Verdict},
+    gossip::{Config, FIRST_HEARTBEAT, Gossip, HEARTBEAT, Message, MessageNo, Out, PeerNo, Rpc, TopicNo, Verdict},
     random::Rng,
     time::Micros,
 };
@@ -17,8 +17,6 @@ use crate::{
 
 /// A round of the real side. So short that a frame is everywhere long before the next heartbeat, as there.
 const ROUND: Micros = Micros(10);
-/// gossipsub's heart first beats so long after a peer started. All of them start at once.
-const FIRST_HEARTBEAT: Micros = Micros::secs(5);
 /// Frames are so far apart; the real ones take about as long.
 const BETWEEN_FRAMES: Micros = Micros::millis(50);
 /// A relay's degree: more than there are peers.
@@ -42,7 +40,12 @@ pub enum Fail {
 
 /// Carries the plan out.
 pub fn run(plan: &Plan) -> Result<Tally, Fail> {
-    let mut world = World::new(plan);
+    run_with(plan, |_| {})
+}
+
+/// The same with other settings than a Mycomesh peer's, which a comparison should find out.
+pub fn run_with(plan: &Plan, change: fn(&mut Config)) -> Result<Tally, Fail> {
+    let mut world = World::new(plan, change);
     world.link();
     world.settle(plan)?;
     if !plan.leavers.is_empty() {
@@ -68,19 +71,24 @@ struct World<'a> {
     /// By time, and by the order in which they came about.
     events: BTreeMap<(Micros, u64), Event>,
     events_made: u64,
-    frames_under_way: u64,
+    under_way: u64,
     rng: Rng,
     tally: Tally,
 }
 
 enum Event {
     Arrive { from: PeerNo, to: PeerNo, rpc: Rpc },
+    Judge { peer: PeerNo, from: PeerNo, message: Message },
     Heartbeat(PeerNo),
 }
 
 impl<'a> World<'a> {
-    fn new(plan: &'a Plan) -> Self {
-        let peer = |node| Gossip::new(if plan.is_relay(node) { Config::star(RELAY_DEGREE) } else { Config::default() });
+    fn new(plan: &'a Plan, change: fn(&mut Config)) -> Self {
+        let peer = |node| {
+            let mut config = if plan.is_relay(node) { Config::star(RELAY_DEGREE) } else { Config::default() };
+            change(&mut config);
+            Gossip::new(config)
+        };
         let mut world = Self {
             plan,
             peers: (0..plan.case.nodes).map(peer).collect(),
@@ -88,10 +96,11 @@ impl<'a> World<'a> {
             now: Micros(0),
             events: BTreeMap::new(),
             events_made: 0,
-            frames_under_way: 0,
+            under_way: 0,
             rng: Rng::new(plan.seed, "gossip check model"),
             tally: Tally::new(plan),
         };
+        // All hearts beat at once, as on the real side.
         for node in 0..plan.case.nodes {
             world.at(FIRST_HEARTBEAT, Event::Heartbeat(PeerNo(node)));
         }
@@ -99,7 +108,7 @@ impl<'a> World<'a> {
     }
 
     fn at(&mut self, time: Micros, event: Event) {
-        self.frames_under_way += u64::from(matches!(event, Event::Arrive { .. }));
+        self.under_way += u64::from(!matches!(event, Event::Heartbeat(_)));
         self.events.insert((time, self.events_made), event);
         self.events_made += 1;
     }
@@ -159,9 +168,9 @@ impl<'a> World<'a> {
         Message { no, topic: TopicNo(self.plan.frames[no.0 as usize].topic), bytes: self.plan.case.bytes }
     }
 
-    /// Until no frame is under way.
+    /// Until nothing is under way and every verdict given.
     fn run_to_rest(&mut self) {
-        while self.frames_under_way > 0 && self.step() {}
+        while self.under_way > 0 && self.step() {}
     }
 
     /// For a while, or until everybody has everything.
@@ -182,9 +191,14 @@ impl<'a> World<'a> {
         let mut out = Vec::new();
         let peer = match event {
             Event::Arrive { from, to, rpc } => {
-                self.frames_under_way -= 1;
+                self.under_way -= 1;
                 self.arrive(from, to, rpc, &mut out);
                 to
+            }
+            Event::Judge { peer, from, message } => {
+                self.under_way -= 1;
+                self.judge(peer, from, message, &mut out);
+                peer
             }
             Event::Heartbeat(peer) => {
                 self.peers[peer.0 as usize].heartbeat(self.now, &mut self.rng, &mut out);
@@ -207,6 +221,16 @@ impl<'a> World<'a> {
         gossip.receive(self.now, from, rpc, &mut self.rng, out);
     }
 
+    fn judge(&mut self, peer: PeerNo, from: PeerNo, message: Message, out: &mut Vec<Out>) {
+        let valid = self.plan.frames[message.no.0 as usize].valid;
+        let verdict = match (valid, self.plan.withholders.contains(&peer.0)) {
+            (false, _) => Verdict::Reject,
+            (true, true) => Verdict::Ignore,
+            (true, false) => Verdict::Accept,
+        };
+        self.peers[peer.0 as usize].verdict(message, from, verdict, out);
+    }
+
     fn carry_out(&mut self, peer: PeerNo, out: Vec<Out>) {
         for out in out {
             match out {
@@ -215,16 +239,18 @@ impl<'a> World<'a> {
                     self.at(self.now + latency, Event::Arrive { from: peer, to, rpc });
                 }
                 Out::Deliver { from, message } => {
-                    let number = message.no.0 as usize;
-                    self.tally.first(number, peer.0, from.0);
-                    let verdict = match (self.plan.frames[number].valid, self.plan.withholders.contains(&peer.0)) {
-                        (false, _) => Verdict::Reject,
-                        (true, true) => Verdict::Ignore,
-                        (true, false) => Verdict::Accept,
-                    };
-                    let mut more = Vec::new();
-                    self.peers[peer.0 as usize].verdict(message, from, verdict, &mut more);
-                    self.carry_out(peer, more);
+                    self.tally.first(message.no.0 as usize, peer.0, from.0);
+                    match self.plan.case.verdict_rounds {
+                        0 => {
+                            let mut more = Vec::new();
+                            self.judge(peer, from, message, &mut more);
+                            self.carry_out(peer, more);
+                        }
+                        later => {
+                            let due = self.now + Micros(ROUND.0 * u64::from(later));
+                            self.at(due, Event::Judge { peer, from, message });
+                        }
+                    }
                 }
                 Out::Subscribed { .. } => {}
             }

@@ -22,6 +22,8 @@ pub struct Case {
     /// Of a hundred peers so many leave at once when the meshes have settled. Frames are published when the others
     /// have mended theirs.
     pub leave_percent: u32,
+    /// Rounds that every peer takes for a verdict on a frame.
+    pub verdict_rounds: u32,
     /// Valid frames published, by peers and on topics drawn by the seed.
     pub frames: u32,
     /// Size of a frame, in bytes.
@@ -42,6 +44,7 @@ pub const CASES: [Case; 6] = [
         relay: false,
         withhold_percent: 0,
         leave_percent: 0,
+        verdict_rounds: 0,
         frames: 50,
         bytes: 300,
         offenders: 0,
@@ -49,13 +52,14 @@ pub const CASES: [Case; 6] = [
     },
     Case {
         name: "large",
-        about: "many links, a third of them in the mesh; frames large enough for IDONTWANT",
+        about: "many links, a third of them in the mesh; large frames and slow verdicts, so that IDONTWANT saves copies",
         nodes: 100,
         dials: 10,
         relay: false,
         withhold_percent: 0,
         leave_percent: 0,
-        frames: 50,
+        verdict_rounds: 100,
+        frames: 25,
         bytes: 2_000,
         offenders: 0,
         invalid_frames: 0,
@@ -68,6 +72,7 @@ pub const CASES: [Case; 6] = [
         relay: true,
         withhold_percent: 0,
         leave_percent: 0,
+        verdict_rounds: 0,
         frames: 50,
         bytes: 300,
         offenders: 0,
@@ -81,6 +86,7 @@ pub const CASES: [Case; 6] = [
         relay: false,
         withhold_percent: 80,
         leave_percent: 0,
+        verdict_rounds: 0,
         frames: 50,
         bytes: 300,
         offenders: 0,
@@ -94,6 +100,7 @@ pub const CASES: [Case; 6] = [
         relay: false,
         withhold_percent: 0,
         leave_percent: 50,
+        verdict_rounds: 0,
         frames: 50,
         bytes: 300,
         offenders: 0,
@@ -107,6 +114,7 @@ pub const CASES: [Case; 6] = [
         relay: false,
         withhold_percent: 0,
         leave_percent: 0,
+        verdict_rounds: 0,
         frames: 30,
         bytes: 300,
         offenders: 10,

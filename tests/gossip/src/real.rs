@@ -14,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, executor::block_on};
+use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
     core::{transport::MemoryTransport, upgrade::Version},
@@ -46,9 +47,8 @@ const RELAY_DEGREE: usize = 4_096;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Heartbeats in which peers settle, or the run is given up. A refused graft waits for six.
 const SETTLE_HEARTBEATS: u32 = 60;
-/// How long a heartbeat waits for peers whose timers sleep. gossipsub looks at a timer that it has set anew only when
-/// something else wakes it, and a peer without links may not be woken by anything.
-const SLEEPERS: Duration = Duration::from_secs(2);
+/// gossipsub's first heartbeat after a peer started. Its default.
+const FIRST_HEARTBEAT: Duration = Duration::from_secs(5);
 /// An unused link is kept for longer than any run.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// What is in front of a frame's filling: whether it is valid, and its number.
@@ -108,11 +108,16 @@ struct World<'a> {
     numbers: BTreeMap<PeerId, u32>,
     ready: Ready,
     rounds: Rounds,
-    next_heartbeat: Instant,
+    /// Verdicts by the round in which they are given.
+    verdicts: BTreeMap<u64, Vec<Judged>>,
+    started: Instant,
     /// Both ends of a link count.
     links_up: usize,
     tally: Arc<Mutex<Tally>>,
 }
+
+/// Who judges which message of whom, and how.
+type Judged = (usize, MessageId, PeerId, MessageAcceptance);
 
 impl<'a> World<'a> {
     fn start(plan: &'a Plan) -> Result<Self, Fail> {
@@ -133,7 +138,8 @@ impl<'a> World<'a> {
             numbers,
             ready,
             rounds,
-            next_heartbeat: Instant::now(),
+            verdicts: BTreeMap::new(),
+            started: Instant::now(),
             links_up: 0,
             tally,
         };
@@ -164,15 +170,20 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// Both ends close, so that a heartbeat finds all links of a peer closed or none.
     fn leave(&mut self) -> Result<(), Fail> {
-        let (numbers, leavers) = (self.numbers.clone(), &self.plan.leavers);
-        for leaver in leavers {
-            for (peer, _) in numbers.iter().filter(|(_, number)| *number != leaver) {
-                // Peers without a link to it are no error.
-                let _ = self.swarms[*leaver as usize].disconnect_peer_id(*peer);
+        // From here on timers go together, those of the first heartbeat as well.
+        block_on(Delay::new(FIRST_HEARTBEAT.saturating_sub(self.started.elapsed())));
+        self.heartbeat();
+        let leaves = |node: &u32| self.plan.leavers.contains(node);
+        for link in self.plan.links.iter().filter(|link| leaves(&link.dialler) || leaves(&link.listener)) {
+            for (node, other) in [(link.dialler, link.listener), (link.listener, link.dialler)] {
+                let other = *self.swarms[other as usize].local_peer_id();
+                // It fails for a link that is closed already, which is as good.
+                let _ = self.swarms[node as usize].disconnect_peer_id(other);
             }
-            self.ready.waker(*leaver as usize).wake_by_ref();
         }
+        self.ready.wake_all();
         let ends = self.plan.after_leaving().links.len() * 2;
         let left = self.run_until(SETTLE_HEARTBEATS, |world| world.links_up == ends);
         left.then_some(()).ok_or(Fail::NotSettled("links of peers that left still stand"))
@@ -214,8 +225,12 @@ impl<'a> World<'a> {
             while let Some(node) = self.ready.pop() {
                 self.poll(node);
             }
-            if !self.rounds.next() {
-                return;
+            let verdict = self.verdicts.first_key_value().map(|(due, _)| *due);
+            let Some(round) = self.rounds.next().into_iter().chain(verdict).min() else { return };
+            self.rounds.begin(round);
+            for (node, id, from, verdict) in self.verdicts.remove(&round).unwrap_or_default() {
+                self.swarms[node].behaviour_mut().report_message_validation_result(&id, &from, verdict);
+                self.ready.waker(node).wake_by_ref();
             }
         }
     }
@@ -227,15 +242,20 @@ impl<'a> World<'a> {
             if done(self) {
                 return true;
             }
-            self.ready.wait_for_timers(self.next_heartbeat, SLEEPERS);
-            self.run_to_rest();
-            // Timers that were set anew are looked at.
-            self.ready.wake_all();
-            self.run_to_rest();
-            // Scores fade by a timer of their own; by then it is due, too, so that all timers go together.
-            self.next_heartbeat = Instant::now() + HEARTBEAT;
+            self.heartbeat();
         }
         done(self)
+    }
+
+    /// All hearts beat. This is no guess at how long something takes: every timer that runs now is set to a heartbeat at
+    /// most, and timers end in their order.
+    fn heartbeat(&mut self) {
+        block_on(Delay::new(HEARTBEAT));
+        self.ready.wake_all();
+        self.run_to_rest();
+        // gossipsub looks at a timer that it has set anew only when something else wakes it.
+        self.ready.wake_all();
+        self.run_to_rest();
     }
 
     fn poll(&mut self, node: usize) {
@@ -268,7 +288,13 @@ impl<'a> World<'a> {
             (true, true) => MessageAcceptance::Ignore,
             (true, false) => MessageAcceptance::Accept,
         };
-        self.swarms[node].behaviour_mut().report_message_validation_result(&id, &from, verdict);
+        match self.plan.case.verdict_rounds {
+            0 => _ = self.swarms[node].behaviour_mut().report_message_validation_result(&id, &from, verdict),
+            later => {
+                let due = self.rounds.now() + u64::from(later);
+                self.verdicts.entry(due).or_default().push((node, id, from, verdict));
+            }
+        }
     }
 }
 

@@ -59,7 +59,7 @@ impl Gossip {
             mesh.peers.len() >= self.config.mesh_high && !neighbour.outbound
         };
         if refused {
-            mesh.backoffs.insert(from, now + self.config.prune_backoff);
+            mesh.back_off(from, now + self.config.prune_backoff);
             out.push(Out::Send { to: from, rpc: Rpc::Prune(topic, self.config.prune_backoff) });
         } else {
             mesh.peers.insert(from);
@@ -75,7 +75,7 @@ impl Gossip {
         {
             score.left_mesh(number);
         }
-        mesh.backoffs.insert(from, now + backoff);
+        mesh.back_off(from, now + backoff);
     }
 
     /// Once a second: repair the meshes, tell others what came lately, forget what is old.
@@ -199,7 +199,7 @@ impl Gossip {
             if let Some(score) = self.scores.get_mut(&peer) {
                 score.left_mesh(number);
             }
-            self.meshes[number].backoffs.insert(peer, now + self.config.prune_backoff);
+            self.meshes[number].back_off(peer, now + self.config.prune_backoff);
             out.push(Out::Send { to: peer, rpc: Rpc::Prune(topic, self.config.prune_backoff) });
         }
     }
@@ -222,6 +222,12 @@ impl Gossip {
 }
 
 impl Mesh {
+    /// A longer back-off stays.
+    fn back_off(&mut self, peer: PeerNo, until: Micros) {
+        let known = self.backoffs.entry(peer).or_insert(until);
+        *known = (*known).max(until);
+    }
+
     fn backs_off(&self, peer: PeerNo, now: Micros, slack: Micros) -> bool {
         self.backoffs.get(&peer).is_some_and(|until| *until + slack > now)
     }

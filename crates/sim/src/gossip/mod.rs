@@ -189,6 +189,8 @@ impl Config {
     }
 }
 
+/// How long after a peer started its heart first beats.
+pub const FIRST_HEARTBEAT: Micros = Micros::secs(5);
 /// Time between two heartbeats.
 pub const HEARTBEAT: Micros = Micros::secs(1);
 
@@ -320,11 +322,15 @@ impl Gossip {
 
     /// Something came from a neighbour.
     pub fn receive(&mut self, now: Micros, from: PeerNo, rpc: Rpc, rng: &mut Rng, out: &mut Vec<Out>) {
+        if let Rpc::Subscribe(topics) = rpc {
+            // Also of peers that are not listened to otherwise.
+            return self.subscribed(now, from, topics, out);
+        }
         if !self.listens_to(from) {
             return;
         }
         match rpc {
-            Rpc::Subscribe(topics) => self.subscribed(now, from, topics, out),
+            Rpc::Subscribe(_) => {}
             Rpc::Message(message) => self.received(now, from, message, out),
             Rpc::IHave(topic, ids) => self.offered(now, from, topic, &ids, rng, out),
             Rpc::IWant(ids) => self.wanted(from, &ids, out),
@@ -428,8 +434,11 @@ impl Gossip {
         if self.score(from) < score::GOSSIP_MIN {
             return;
         }
+        let Some(neighbour) = self.neighbours.get(&from) else { return };
         for id in ids {
-            if let Some(message) = self.cache.retransmit(*id, from, self.config.retransmissions) {
+            if let Some(message) = self.cache.retransmit(*id, from, self.config.retransmissions)
+                && !neighbour.unwanted.contains_key(id)
+            {
                 out.push(Out::Send { to: from, rpc: Rpc::Message(message) });
             }
         }

@@ -28,14 +28,25 @@ struct State {
 }
 
 impl Rounds {
-    /// Begins the next round in which anything arrives. False when nothing is under way.
-    pub fn next(&self) -> bool {
+    /// Which round it is.
+    pub fn now(&self) -> u64 {
+        self.lock().now
+    }
+
+    /// The next round in which anything arrives.
+    pub fn next(&self) -> Option<u64> {
+        self.lock().holding.first_key_value().map(|(due, _)| *due)
+    }
+
+    /// Lets a round begin, and what is due by then arrive.
+    pub fn begin(&self, round: u64) {
         let mut state = self.lock();
-        let Some((due, holding)) = state.holding.pop_first() else { return false };
-        state.now = state.now.max(due);
+        let round = state.now.max(round);
+        state.now = round;
+        let later = state.holding.split_off(&(round + 1));
+        let due = std::mem::replace(&mut state.holding, later);
         drop(state);
-        holding.into_iter().for_each(Waker::wake);
-        true
+        due.into_values().flatten().for_each(Waker::wake);
     }
 
     /// Links made from now on take so many rounds.
@@ -142,6 +153,13 @@ mod tests {
         assert!(matches!(Pin::new(end).poll_write(&mut cx, bytes), Poll::Ready(Ok(_))));
     }
 
+    /// Lets the next round begin in which anything arrives.
+    fn go_on(rounds: &Rounds) -> bool {
+        let next = rounds.next();
+        next.into_iter().for_each(|round| rounds.begin(round));
+        next.is_some()
+    }
+
     #[test]
     fn what_is_written_arrives_when_the_link_took_its_rounds() {
         let rounds = Rounds::default();
@@ -153,13 +171,13 @@ mod tests {
         write(&mut slow, b"a");
         write(&mut fast, b"x");
         assert_eq!((handed(&mut slow), handed(&mut fast)), (b"".to_vec(), b"".to_vec()));
-        assert!(rounds.next(), "both are under way");
+        assert!(go_on(&rounds), "both are under way");
         assert_eq!((handed(&mut slow), handed(&mut fast)), (b"".to_vec(), b"x".to_vec()));
         write(&mut slow, b"b");
-        assert!(rounds.next(), "the slow one is under way");
+        assert!(go_on(&rounds), "the slow one is under way");
         assert_eq!(handed(&mut slow), b"a".to_vec());
-        assert!(rounds.next(), "and its second");
+        assert!(go_on(&rounds), "and its second");
         assert_eq!(handed(&mut slow), b"ab".to_vec());
-        assert!(!rounds.next(), "nothing is under way any more");
+        assert!(!go_on(&rounds), "nothing is under way any more");
     }
 }
