@@ -33,6 +33,8 @@ use crate::{
 pub struct State {
     own: Own,
     known: BTreeMap<PeerId, Known>,
+    /// Before then no presence expires and none is forgotten. Kept, since every input asks and there may be thousands.
+    quiet_until: Option<Time>,
 }
 
 /// This peer's own presence.
@@ -78,6 +80,11 @@ impl Known {
     /// Whether the peer is there.
     pub const fn is_fresh(&self) -> bool {
         self.online
+    }
+
+    /// When it expires or, once it has, is forgotten.
+    fn until(&self) -> Time {
+        if self.online { self.fresh_until } else { self.offline_since + OFFLINE_KEPT }
     }
 }
 
@@ -137,11 +144,7 @@ impl State {
 
     /// When something is due here.
     pub fn next_deadline(&self) -> Option<Time> {
-        let expiry = self
-            .known
-            .values()
-            .map(|known| if known.online { known.fresh_until } else { known.offline_since + OFFLINE_KEPT });
-        expiry.chain(self.own.due).min()
+        self.quiet_until.into_iter().chain(self.own.due).min()
     }
 
     /// Everybody else's latest presence.
@@ -285,16 +288,19 @@ impl State {
         }
         let now = cx.now.mono;
         let fresh_until = now + presence.ttl;
-        self.known.insert(
-            peer,
-            Known { signed, heard: cx.now.unix, renewed: now, fresh_until, online: is_online, offline_since: now },
-        );
+        let known =
+            Known { signed, heard: cx.now.unix, renewed: now, fresh_until, online: is_online, offline_since: now };
+        self.quiet_until = self.quiet_until.into_iter().chain([known.until()]).min();
+        self.known.insert(peer, known);
         cx.touch(peer);
         Taken::New
     }
 
     fn expire(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
+        if self.quiet_until.is_none_or(|until| now < until) {
+            return;
+        }
         let mut lost = Vec::new();
         self.known.retain(|peer, known| {
             if known.online && now >= known.fresh_until {
@@ -308,6 +314,7 @@ impl State {
             }
             true
         });
+        self.quiet_until = self.known.values().map(Known::until).min();
         for peer in lost {
             cx.event(Event::PeerLost { peer, goodbye: false });
             cx.touch(peer);
