@@ -192,11 +192,10 @@ impl Node {
         }
         let mut cx = Cx { now, shared: &mut self.shared, out };
         let searching = self.parts.links.search_is_due(now.mono);
-        let candidates: Vec<_> = self
-            .parts
-            .presence
-            .online()
-            .filter(|(peer, _)| searching && !self.parts.conduct.is_quarantined(peer, now.mono))
+        // Everybody is looked through only when it is time to.
+        let online = searching.then(|| self.parts.presence.online()).into_iter().flatten();
+        let candidates: Vec<_> = online
+            .filter(|(peer, _)| !self.parts.conduct.is_quarantined(peer, now.mono))
             .filter(|(_, known)| !known.signed.body.addrs.is_empty())
             .map(|(peer, known)| links::Candidate { peer: *peer, addrs: &known.signed.body.addrs })
             .collect();

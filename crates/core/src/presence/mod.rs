@@ -42,6 +42,8 @@ use crate::{
 pub struct State {
     own: Own,
     known: BTreeMap<PeerId, Known>,
+    /// Before then no presence expires and none is forgotten. Kept, since every input asks and there may be thousands.
+    quiet_until: Option<Time>,
 }
 
 /// Somebody else's latest presence.
@@ -67,6 +69,11 @@ impl Known {
     /// Whether the peer is there.
     pub const fn is_fresh(&self) -> bool {
         self.online
+    }
+
+    /// When it expires or, once it has, is forgotten.
+    fn until(&self) -> Time {
+        if self.online { self.fresh_until } else { self.offline_since + OFFLINE_KEPT }
     }
 }
 
@@ -125,11 +132,7 @@ impl State {
 
     /// When something is due here.
     pub fn next_deadline(&self) -> Option<Time> {
-        let expiry = self
-            .known
-            .values()
-            .map(|known| if known.online { known.fresh_until } else { known.offline_since + OFFLINE_KEPT });
-        expiry.chain(self.own.due).min()
+        self.quiet_until.into_iter().chain(self.own.due).min()
     }
 
     /// Everybody else's latest presence.
@@ -290,12 +293,16 @@ impl State {
             online: is_online,
             offline_since: now,
         };
+        self.quiet_until = self.quiet_until.into_iter().chain([known.until()]).min();
         self.known.insert(peer, known);
         cx.touch(peer);
     }
 
     fn expire(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
+        if self.quiet_until.is_none_or(|until| now < until) {
+            return;
+        }
         let mut lost = Vec::new();
         self.known.retain(|peer, known| {
             if known.online && now >= known.fresh_until {
@@ -309,6 +316,7 @@ impl State {
             }
             true
         });
+        self.quiet_until = self.known.values().map(Known::until).min();
         for peer in lost {
             cx.event(Event::PeerLost { peer, goodbye: false });
             cx.touch(peer);

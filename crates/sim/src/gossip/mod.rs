@@ -430,3 +430,92 @@ impl Gossip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: TopicNo = TopicNo(0);
+
+    /// A peer with `count` neighbours, all subscribed, the even ones dialled by it.
+    fn peer(count: u32) -> (Gossip, Rng) {
+        let (mut gossip, mut rng) = (Gossip::new(Config::default()), Rng::new(1, "test"));
+        let mut out = Vec::new();
+        for no in 0..count {
+            gossip.connected(PeerNo(no), no % 2 == 0, &mut out);
+            gossip.receive(Micros(0), PeerNo(no), Rpc::Subscribe(2), &mut rng, &mut out);
+        }
+        (gossip, rng)
+    }
+
+    fn message(no: u32) -> Message {
+        Message { no: MessageNo(no), topic: TOPIC, bytes: 500 }
+    }
+
+    fn told(out: &[Out], rpc: impl Fn(&Rpc) -> bool) -> usize {
+        out.iter().filter(|out| matches!(out, Out::Send { rpc: sent, .. } if rpc(sent))).count()
+    }
+
+    #[test]
+    fn a_mesh_takes_five_at_once_and_has_six_after_a_heartbeat_that_lost_one() {
+        let (mut gossip, mut rng) = peer(20);
+        assert_eq!(gossip.mesh(TOPIC).count(), 5);
+        let mut out = Vec::new();
+        gossip.disconnected(Micros(0), PeerNo(0));
+        gossip.heartbeat(Micros::secs(1), &mut rng, &mut out);
+        assert_eq!(gossip.mesh(TOPIC).count(), 6);
+    }
+
+    #[test]
+    fn a_message_is_forwarded_once_to_the_mesh_and_offered_to_others() {
+        let (mut gossip, mut rng) = peer(20);
+        let mut out = Vec::new();
+        gossip.receive(Micros(1), PeerNo(0), Rpc::Message(message(1)), &mut rng, &mut out);
+        gossip.receive(Micros(2), PeerNo(1), Rpc::Message(message(1)), &mut rng, &mut out);
+        assert_eq!(out, [Out::Deliver { from: PeerNo(0), message: message(1) }]);
+        out.clear();
+        gossip.verdict(message(1), PeerNo(0), Verdict::Accept, &mut out);
+        let forwarded: Vec<_> = out.iter().collect();
+        assert_eq!(forwarded.len(), 3, "not back to the two who sent it: {forwarded:?}");
+        out.clear();
+        gossip.heartbeat(Micros::secs(1), &mut rng, &mut out);
+        assert_eq!(told(&out, |rpc| matches!(rpc, Rpc::IHave(..))), 6);
+    }
+
+    #[test]
+    fn who_sends_what_is_wrong_three_times_is_not_heard_any_more() {
+        let (mut gossip, mut rng) = peer(3);
+        for no in 0..3 {
+            let mut out = Vec::new();
+            gossip.receive(Micros(1), PeerNo(0), Rpc::Message(message(no)), &mut rng, &mut out);
+            assert_eq!(out.len(), 1);
+            gossip.verdict(message(no), PeerNo(0), Verdict::Reject, &mut out);
+        }
+        let mut out = Vec::new();
+        gossip.receive(Micros(1), PeerNo(0), Rpc::Message(message(9)), &mut rng, &mut out);
+        assert!(out.is_empty(), "{out:?}");
+        assert!(gossip.score(PeerNo(0)) < -80.0);
+    }
+
+    #[test]
+    fn what_was_offered_is_asked_for_and_an_empty_promise_costs() {
+        let (mut gossip, mut rng) = peer(3);
+        let mut out = Vec::new();
+        let offer = Rpc::IHave(TOPIC, Rc::from((0..10).map(MessageNo).collect::<Vec<_>>()));
+        gossip.receive(Micros(1), PeerNo(0), offer, &mut rng, &mut out);
+        assert_eq!(told(&out, |rpc| matches!(rpc, Rpc::IWant(ids) if ids.len() == 10)), 1);
+        gossip.heartbeat(Micros::secs(4), &mut rng, &mut out);
+        assert!(gossip.score(PeerNo(0)) < 0.0, "{}", gossip.score(PeerNo(0)));
+    }
+
+    #[test]
+    fn nobody_grafts_right_after_a_prune() {
+        let (mut gossip, mut rng) = peer(3);
+        let mut out = Vec::new();
+        gossip.receive(Micros(1), PeerNo(0), Rpc::Prune(TOPIC, Micros::secs(5)), &mut rng, &mut out);
+        gossip.heartbeat(Micros::secs(1), &mut rng, &mut out);
+        assert!(!gossip.mesh(TOPIC).any(|peer| peer == PeerNo(0)));
+        gossip.heartbeat(Micros::secs(7), &mut rng, &mut out);
+        assert!(gossip.mesh(TOPIC).any(|peer| peer == PeerNo(0)));
+    }
+}
