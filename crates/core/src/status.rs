@@ -27,7 +27,8 @@ pub fn of(seen: &Seen<'_>) -> Status {
     let Some(known) = seen.known else { return Status::Unknown };
     let presence = &known.signed.body;
     let was_busy = presence.availability == Availability::Busy || presence.free_slots == 0;
-    if !known.is_fresh() && !(was_busy && seen.planted.is(Bug::BusyWhenGone)) {
+    let shown_busy = was_busy && seen.planted.is(Bug::BusyWhenGone);
+    if !known.is_fresh() && !shown_busy {
         return Status::Offline;
     }
     if seen.planted.is(Bug::ReputableUnbacked) && seen.trust.score >= seen.threshold && !was_busy {

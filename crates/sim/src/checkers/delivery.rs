@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Delivery {
     open: BTreeMap<MessageNo, Way>,
     calm: Sum,
+    /// From when on the first peers have joined, whatever breaks.
+    joined: Sum,
     all: Sum,
     spam_accepted: u64,
     /// What each honest peer, as long as it runs, heard of each spammer.
@@ -31,6 +33,7 @@ struct Spam {
     /// Since when it took some in without a pause, and when last.
     began: Micros,
     last: Micros,
+    /// From the spammer itself.
     accepted: u32,
 }
 
@@ -61,7 +64,7 @@ const EXPECTED_MIN: u64 = 500;
 /// Who takes in nothing of a spammer for so long has cut it, for the time being at least: a rate lets some through in
 /// each second.
 const PAUSE: Micros = Micros::secs(2);
-/// Spam of one spammer that one peer takes in before it refuses the spammer: a bucket, and for each violation on the
+/// Spam that one peer takes in from a spammer it is connected to before it refuses the spammer: a bucket, and for each violation on the
 /// way to quarantine at most another, where the spammer rests in between.
 const SPAM_MAX: u32 = 5 * PRESENCE_RATE.burst;
 
@@ -82,13 +85,13 @@ impl Checker for Delivery {
                 }
                 self.close(view, false);
             }
-            Observation::Verdict { peer, frame, verdict, .. } => {
+            Observation::Verdict { peer, from, frame, verdict } => {
                 if let Some(way) = self.open.get_mut(&frame)
                     && way.missing.remove(&peer)
                 {
                     way.slowest = view.now.since(way.began);
                 }
-                self.judge_spam(view, peer, frame, verdict)?;
+                self.judge_spam(view, peer, from, frame, verdict)?;
             }
             Observation::Stopping { peer, .. } => {
                 // It cannot get any more; nobody is to blame.
@@ -113,12 +116,13 @@ impl Checker for Delivery {
         Ok([
             ("frames", self.all.frames),
             ("arrived_ppm", share(&self.all)),
+            ("arrived_after_joining_ppm", share(&self.joined)),
             ("frames_when_whole", self.calm.frames),
             ("arrived_when_whole_ppm", share(&self.calm)),
             ("last_arrival_mean_ms", mean(&self.calm)),
             ("last_arrival_max_ms", self.calm.slowest),
             ("spam_accepted", self.spam_accepted),
-            ("spam_accepted_most", self.most_spam.into()),
+            ("spam_accepted_straight_most", self.most_spam.into()),
             ("spam_let_through_ms", self.longest_spam),
         ]
         .into())
@@ -139,7 +143,9 @@ impl Delivery {
             }
             let way = entry.remove();
             let calm = view.healed.is_some_and(|healed| healed + WITHIN < way.began);
-            for sum in [Some(&mut self.all), calm.then_some(&mut self.calm)].into_iter().flatten() {
+            let joined = way.began > Micros::secs(view.scenario.join_s) + WITHIN;
+            let sums = [Some(&mut self.all), calm.then_some(&mut self.calm), joined.then_some(&mut self.joined)];
+            for sum in sums.into_iter().flatten() {
                 let slowest = way.slowest.as_millis();
                 sum.frames += 1;
                 sum.expected += way.expected;
@@ -150,7 +156,14 @@ impl Delivery {
         }
     }
 
-    fn judge_spam(&mut self, view: &View<'_>, peer: PeerNo, no: MessageNo, verdict: Verdict) -> Result<(), String> {
+    fn judge_spam(
+        &mut self,
+        view: &View<'_>,
+        peer: PeerNo,
+        from: PeerNo,
+        no: MessageNo,
+        verdict: Verdict,
+    ) -> Result<(), String> {
         let Some(frame) = view.frames.get(no).filter(|frame| frame.lie == Some(Lie::Spam)) else { return Ok(()) };
         let Some(spammer) = frame.content.signer().and_then(|signer| view.by_id.get(&signer)) else { return Ok(()) };
         if verdict != Verdict::Accept || !view.peer(peer).is_honest() {
@@ -159,7 +172,8 @@ impl Delivery {
         self.spam_accepted += 1;
         let new = Spam { began: view.now, last: view.now, accepted: 0 };
         let spam = self.spam.entry((peer, *spammer)).or_insert(new);
-        spam.accepted += 1;
+        // What others hand on is theirs to cut: a crowd of newcomers who do not know the spammer yet brings more.
+        spam.accepted += u32::from(from == *spammer);
         if view.now.since(spam.last) > PAUSE {
             spam.began = view.now;
         }
@@ -168,7 +182,7 @@ impl Delivery {
         self.longest_spam = self.longest_spam.max(view.now.since(spam.began).as_millis());
         if spam.accepted > SPAM_MAX {
             let (spammer, count) = (spammer.0, spam.accepted);
-            return Err(format!("peer {} took in {count} frames of spam from peer {spammer}", peer.0));
+            return Err(format!("peer {} took in {count} frames of spam straight from peer {spammer}", peer.0));
         }
         Ok(())
     }

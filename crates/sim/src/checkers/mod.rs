@@ -153,11 +153,11 @@ pub fn all(_scenario: &Scenario) -> Vec<Box<dyn Checker>> {
         Box::new(accepted::Accepted::default()),
         Box::new(bounds::Bounds::default()),
         Box::new(conduct::Conduct::default()),
+        // In this order: without a way nobody can agree, and nothing arrives.
+        Box::new(shape::Shape),
+        Box::new(agreement::Agreement::default()),
         Box::new(delivery::Delivery::default()),
         Box::new(receipts::Receipts::default()),
-        Box::new(shape::Shape),
-        // After the shape: without a way nobody can agree.
-        Box::new(agreement::Agreement::default()),
         Box::new(status::Statuses::default()),
         Box::new(stored::Stored::default()),
         Box::new(tasks::Tasks::default()),
