@@ -11,6 +11,7 @@ mod fuzz;
 mod lab;
 mod relay;
 mod run;
+mod sim;
 mod sizes;
 mod suite;
 mod tally;

@@ -6,7 +6,7 @@
 use crate::fail::{Doing, Fail, Result, fail};
 use crate::run::{Cmd, lasted, say};
 use crate::tally::Tally;
-use crate::{fuzz, lab, relay, tidy, tools, webapp, workspace};
+use crate::{fuzz, lab, relay, sim, tidy, tools, webapp, workspace};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,10 +18,11 @@ struct Part {
     run: fn(&[String]) -> Result<Outcome>,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part { name: "fmt", about: "is all Rust formatted", run: fmt },
     Part { name: "clippy", about: "lints with warnings denied, natively and for WebAssembly", run: clippy },
     Part { name: "unit", about: "unit tests, and the rules of the source tree", run: unit },
+    Part { name: "sim", about: "a slice of the simulator's sweeps, every fault at once", run: simulated },
     Part { name: "fuzz", about: "every decoder under hostile bytes, for a bounded number of tries", run: hostile },
     Part { name: "wasm", about: "WebAssembly tests inside Chromium", run: wasm },
     Part { name: "native", about: "end to end with native processes", run: native },
@@ -172,6 +173,11 @@ fn unit(passed_on: &[String]) -> Result<Outcome> {
         say(&format!("long: {path} has {lines} lines; a file over {} usually has two subjects", tidy::LINES_MAX));
     }
     Ok(Outcome::Tested { tally: tested.0, ok: tested.1 })
+}
+
+fn simulated(_: &[String]) -> Result<Outcome> {
+    let tally = sim::run()?;
+    Ok(Outcome::Tested { tally, ok: tally.failed == 0 })
 }
 
 fn hostile(passed_on: &[String]) -> Result<Outcome> {

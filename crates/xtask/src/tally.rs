@@ -33,6 +33,19 @@ impl Tally {
         total
     }
 
+    /// Reads the totals of a simulator's sweep: `32 seeds of chaos with 32 nodes: 31 passed, 1 violated; …`.
+    pub fn of_sweep(stdout: &str) -> Tally {
+        let totals = stdout.lines().filter_map(|line| line.split_once(" nodes: ")?.1.split_once(" passed, "));
+        let last = totals.last().and_then(|(passed, rest)| {
+            Some(Tally {
+                passed: passed.parse().ok()?,
+                failed: rest.split_once(" violated")?.0.parse().ok()?,
+                skipped: 0,
+            })
+        });
+        last.unwrap_or_default()
+    }
+
     /// Reads the `stats` of Playwright's JSON report. A flaky test passed in the end, but not at once: it failed.
     pub fn of_playwright(report: &str) -> Result<Tally> {
         let report: Value = serde_json::from_str(report).doing("read Playwright's report")?;
@@ -67,6 +80,14 @@ mod tests {
 
     fn tally(passed: u64, failed: u64, skipped: u64) -> Tally {
         Tally { passed, failed, skipped }
+    }
+
+    #[test]
+    fn a_sweep_is_counted_by_its_totals() {
+        let stdout = "seed 7: status after 1 ms: 3 nodes: 2 passed, off\n\
+            32 seeds of chaos with 32 nodes: 31 passed, 1 violated; 5 events, 4 node inputs, 5 virtual hours\n";
+        assert_eq!(Tally::of_sweep(stdout), Tally { passed: 31, failed: 1, skipped: 0 });
+        assert!(!Tally::of_sweep("error: there is no such scenario").ran());
     }
 
     #[test]
