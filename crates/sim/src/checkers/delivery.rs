@@ -53,6 +53,8 @@ struct Sum {
     frames: u64,
     slowest: u64,
     total: u64,
+    /// What each peer did not get.
+    missed: BTreeMap<PeerNo, u64>,
 }
 
 /// What has not arrived by then never does: gossip's memory is five seconds, and longer ways are pulls.
@@ -111,7 +113,9 @@ impl Checker for Delivery {
         let mean = |sum: &Sum| sum.total.checked_div(sum.frames).unwrap_or(0);
         if self.calm.expected >= EXPECTED_MIN && share(&self.calm) < ARRIVES_PPM {
             let (arrived, expected) = (self.calm.arrived, self.calm.expected);
-            return Err(format!("{arrived} of {expected} arrived after everything was whole"));
+            let most = self.calm.missed.iter().max_by_key(|(_, missed)| **missed);
+            let most = most.map_or(String::new(), |(peer, missed)| format!("; peer {} missed {missed}", peer.0));
+            return Err(format!("{arrived} of {expected} arrived after everything was whole{most}"));
         }
         Ok([
             ("frames", self.all.frames),
@@ -150,6 +154,9 @@ impl Delivery {
                 sum.frames += 1;
                 sum.expected += way.expected;
                 sum.arrived += way.expected - way.missing.len() as u64;
+                for peer in &way.missing {
+                    *sum.missed.entry(*peer).or_default() += 1;
+                }
                 sum.slowest = sum.slowest.max(slowest);
                 sum.total += slowest;
             }
