@@ -202,9 +202,10 @@ impl World {
             }
             Breakage::Sleep { percent, for_s } => {
                 for peer in self.some(percent, false) {
-                    let until = self.now + Micros::secs(for_s);
+                    // Nobody is woken before its time: what waits for a sleeper would come after what comes then.
+                    let until = (self.now + Micros::secs(for_s)).min(self.scenario.heal());
                     self.peer_mut(peer).busy_until = until;
-                    self.later(for_s, Fault::Wake(peer));
+                    self.queue.push(until, Event::Fault(Fault::Wake(peer)));
                 }
             }
             Breakage::Busy { percent, for_s } => {
@@ -254,13 +255,8 @@ impl World {
         for no in (0..self.peers.len() as u32).map(PeerNo) {
             let peer = self.peer_mut(no);
             peer.delay = Micros::default();
-            let slept = peer.busy_until > now;
-            peer.busy_until = peer.busy_until.min(now);
             let life = peer.life;
             self.start(no);
-            if slept {
-                self.wake(no);
-            }
             if self.lives(no, life) {
                 self.queue.push(now, Event::Errand { peer: no, life, errand: Errand::Busy(false) });
             }

@@ -42,6 +42,8 @@ pub struct Link {
     open: [bool; 2],
     /// When the last gossip sent from each side arrives: one stream keeps its order.
     pub arrives: [Micros; 2],
+    /// Until when gossip for each side waits behind what a cut holds up.
+    pub held: [Micros; 2],
     /// When a ping was last answered.
     pub answered: Micros,
     /// A look at its silence is due.
@@ -83,6 +85,7 @@ impl Links {
             via,
             open: [true, true],
             arrives: [now, now],
+            held: [now, now],
             answered: now,
             watched: false,
         }));

@@ -78,8 +78,17 @@ impl World {
 
     pub(super) fn rpc_arrives(&mut self, link: LinkNo, side: Side, rpc: Rpc) {
         let Some((no, from)) = self.receiver(link, side) else { return };
-        if self.wait_for_cut(link, side) {
-            return self.queue.push(self.now + super::linking::RESEND, Event::Rpc { link, side, rpc });
+        let is_cut = self.wait_for_cut(link, side);
+        if let Some(found) = self.links.get_mut(link) {
+            let held = &mut found.held[side as usize];
+            if is_cut {
+                *held = self.now + super::linking::RESEND;
+            }
+            if *held > self.now {
+                // One stream keeps its order: what comes later waits for what is sent again.
+                let until = *held;
+                return self.queue.push(until, Event::Rpc { link, side, rpc });
+            }
         }
         if matches!(rpc, Rpc::Message(_)) {
             self.tally.gossip_received += 1;
