@@ -59,6 +59,9 @@ struct Sum {
 
 /// What has not arrived by then never does: gossip's memory is five seconds, and longer ways are pulls.
 const WITHIN: Micros = Micros::secs(10);
+/// So long after healing everybody is in the mesh again, who started at that moment too: a relay is dialled again after 8 s at
+/// the latest, a new heart beats after 5 s first, and both may be needed twice.
+const REJOINED: Micros = Micros::secs(26);
 /// So much arrives once nothing breaks, in millionths.
 const ARRIVES_PPM: u64 = 990_000;
 /// Fewer are too few to say so.
@@ -146,7 +149,7 @@ impl Delivery {
                 continue;
             }
             let way = entry.remove();
-            let calm = view.healed.is_some_and(|healed| healed + WITHIN < way.began);
+            let calm = view.healed.is_some_and(|healed| healed + REJOINED < way.began);
             let joined = way.began > Micros::secs(view.scenario.join_s) + WITHIN;
             let sums = [Some(&mut self.all), calm.then_some(&mut self.calm), joined.then_some(&mut self.joined)];
             for sum in sums.into_iter().flatten() {
