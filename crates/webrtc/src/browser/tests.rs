@@ -123,7 +123,7 @@ async fn read_all(stream: &mut Stream) -> io::Result<Vec<u8>> {
 }
 
 #[wasm_bindgen_test]
-async fn a_connection_closed_while_it_takes_its_description_is_closed_a_little_later() {
+async fn an_attempt_closed_while_it_looks_for_candidates_is_closed_once_it_has_them() {
     fresh().await;
     let hub = Hub::open(&Config::default()).expect("a peer connection");
     hub.open_init().expect("a channel");
