@@ -35,8 +35,8 @@ impl Tally {
 
     /// Reads the totals of a simulator's sweep: `32 seeds of chaos with 32 nodes: 31 passed, 1 violated; …`.
     pub fn of_sweep(stdout: &str) -> Tally {
-        let totals = stdout.lines().filter_map(|line| line.split_once(" nodes: ")?.1.split_once(" passed, "));
-        let last = totals.last().and_then(|(passed, rest)| {
+        let mut totals = stdout.lines().filter_map(|line| line.split_once(" nodes: ")?.1.split_once(" passed, "));
+        let last = totals.next_back().and_then(|(passed, rest)| {
             Some(Tally {
                 passed: passed.parse().ok()?,
                 failed: rest.split_once(" violated")?.0.parse().ok()?,
