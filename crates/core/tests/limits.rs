@@ -10,25 +10,16 @@ use mycomesh_core::{
     time::Millis,
     units::Bps,
     wire::{
-        Availability, Card, Network, Presence, Signed, Skill,
+        Card, Network, Presence, Signed, Skill,
         requests::{ObjectsPage, ObjectsRequest, PresenceRequest},
         strict,
     },
 };
 use world::World;
 
+/// Ahead of every presence that the peer makes by itself.
 fn presence(world: &World, n: u64) -> Presence {
-    Presence {
-        addrs: Vec::new(),
-        availability: Availability::Idle,
-        card: None,
-        free_slots: 1,
-        goodbye: false,
-        issued: world.unix(),
-        // Ahead of every presence that the peer makes by itself.
-        seq: world.unix().0 + 1_000_000 + n,
-        ttl: Millis::secs(45),
-    }
+    world.presence(world.unix().0 + 1_000_000 + n)
 }
 
 fn sealed(key: &Keypair, presence: Presence) -> Vec<u8> {

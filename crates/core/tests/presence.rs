@@ -6,23 +6,9 @@ use mycomesh_core::{
     io::{Command, Event, Protocol, Topic, Verdict},
     snapshot::Status,
     time::Millis,
-    wire::{Availability, Network, Presence, Signed, Skill},
+    wire::{Network, Presence, Signed, Skill},
 };
 use world::World;
-
-fn presence(world: &World, of: usize, seq: u64) -> Presence {
-    let _ = of;
-    Presence {
-        addrs: Vec::new(),
-        availability: Availability::Idle,
-        card: None,
-        free_slots: 1,
-        goodbye: false,
-        issued: world.unix(),
-        seq,
-        ttl: Millis::secs(45),
-    }
-}
 
 fn sealed(world: &World, of: usize, presence: Presence) -> Vec<u8> {
     Signed::seal(world.key(of), &Network::default(), presence).bytes.to_vec()
@@ -134,7 +120,7 @@ fn a_linked_peer_without_presence_is_unknown() {
 fn gossip_that_its_bytes_prove_wrong_is_rejected_and_charged_to_the_forwarder() {
     let mut world = World::mesh(2);
     let seq = u64::MAX - 10;
-    let mut forged = sealed(&world, 1, presence(&world, 1, seq));
+    let mut forged = sealed(&world, 1, world.presence(seq));
     let last = forged.len() - 1;
     forged[last] ^= 1;
     assert_eq!(world.gossip(1, 0, Topic::Presence, forged), Verdict::Reject);
@@ -148,7 +134,7 @@ fn gossip_that_its_bytes_prove_wrong_is_rejected_and_charged_to_the_forwarder() 
 #[test]
 fn another_networks_presence_is_forged_here() {
     let mut world = World::mesh(2);
-    let body = presence(&world, 1, u64::MAX);
+    let body = world.presence(u64::MAX);
     let frame = Signed::seal(world.key(1), &Network::new("other").unwrap(), body).bytes.to_vec();
     assert_eq!(world.gossip(1, 0, Topic::Presence, frame), Verdict::Reject);
     assert_eq!(world.snapshot(0).counters.forged, 1);
@@ -158,17 +144,17 @@ fn another_networks_presence_is_forged_here() {
 fn replayed_and_expired_presences_are_ignored_and_counted_and_nobody_is_charged() {
     let mut world = World::mesh(2);
     let seq = world.unix().0 + 1_000;
-    let first = sealed(&world, 1, presence(&world, 1, seq));
-    let second = sealed(&world, 1, presence(&world, 1, seq + 1));
+    let first = sealed(&world, 1, world.presence(seq));
+    let second = sealed(&world, 1, world.presence(seq + 1));
     assert_eq!(world.gossip(1, 0, Topic::Presence, first.clone()), Verdict::Accept);
     assert_eq!(world.gossip(1, 0, Topic::Presence, second.clone()), Verdict::Accept);
     assert_eq!(world.gossip(1, 0, Topic::Presence, first), Verdict::Ignore);
     assert_eq!(world.gossip(1, 0, Topic::Presence, second), Verdict::Accept, "the one held still travels on");
-    let mut old = presence(&world, 1, seq + 2);
+    let mut old = world.presence(seq + 2);
     old.issued = world.unix() - Millis::secs(300);
     let old = sealed(&world, 1, old);
     assert_eq!(world.gossip(1, 0, Topic::Presence, old), Verdict::Ignore);
-    let mut early = presence(&world, 1, seq + 3);
+    let mut early = world.presence(seq + 3);
     early.issued = world.unix() + Millis::secs(300);
     let early = sealed(&world, 1, early);
     assert_eq!(world.gossip(1, 0, Topic::Presence, early), Verdict::Ignore);
@@ -202,7 +188,7 @@ fn nobody_wears_the_name_of_somebody_elses_card() {
     let mut world = World::mesh(3);
     let card = world.card_of(1);
     let seq = world.unix().0 + 1_000;
-    let body = Presence { card: Some(card), ..presence(&world, 2, seq) };
+    let body = Presence { card: Some(card), ..world.presence(seq) };
     let frame = sealed(&world, 2, body);
     assert_eq!(world.gossip(2, 0, Topic::Presence, frame), Verdict::Accept);
     world.pass(Millis(300));
@@ -214,9 +200,9 @@ fn nobody_wears_the_name_of_somebody_elses_card() {
 fn an_old_presence_does_not_bring_back_who_said_goodbye() {
     let mut world = World::mesh(2);
     let seq = world.unix().0 + 1_000;
-    let old = sealed(&world, 1, Presence { ttl: Millis::secs(900), ..presence(&world, 1, seq) });
+    let old = sealed(&world, 1, Presence { ttl: Millis::secs(900), ..world.presence(seq) });
     assert_eq!(world.gossip(1, 0, Topic::Presence, old.clone()), Verdict::Accept);
-    let bye = sealed(&world, 1, Presence { goodbye: true, ..presence(&world, 1, seq + 1) });
+    let bye = sealed(&world, 1, Presence { goodbye: true, ..world.presence(seq + 1) });
     assert_eq!(world.gossip(1, 0, Topic::Presence, bye), Verdict::Accept);
     world.kill(1);
     for _ in 0..30 {
@@ -243,12 +229,12 @@ fn quiet_changes_are_shown_within_five_seconds_and_trouble_at_once() {
     let mut world = World::mesh(2);
     world.pass(Millis::secs(6));
     let seq = world.unix().0 + 1_000;
-    let frame = sealed(&world, 1, presence(&world, 1, seq));
+    let frame = sealed(&world, 1, world.presence(seq));
     world.gossip(1, 0, Topic::Presence, frame.clone());
-    let renewed = sealed(&world, 1, presence(&world, 1, seq + 1));
+    let renewed = sealed(&world, 1, world.presence(seq + 1));
     world.gossip(1, 0, Topic::Presence, renewed);
     let accepted = world.snapshot(0).counters.gossip_accepted;
-    let again = sealed(&world, 1, presence(&world, 1, seq + 2));
+    let again = sealed(&world, 1, world.presence(seq + 2));
     world.gossip(1, 0, Topic::Presence, again);
     world.pass(Millis::secs(6));
     assert!(world.snapshot(0).counters.gossip_accepted > accepted, "the second renewal is counted in time");

@@ -18,7 +18,7 @@ use mycomesh_core::{
     },
     snapshot::{PeerView, Snapshot, TaskView},
     time::{Millis, Now, Time, UnixMillis},
-    wire::{Skill, TaskId},
+    wire::{Availability, Presence, Skill, TaskId},
 };
 
 /// Where the virtual wall clock starts: 2026-11-20.
@@ -190,6 +190,20 @@ impl World {
             self.feed(at, Input::ListenAddr { addr: addr.parse().expect("an address"), usable: true });
         }
         self.run();
+    }
+
+    /// A presence of an idle peer, signed now.
+    pub fn presence(&self, seq: u64) -> Presence {
+        Presence {
+            addrs: Vec::new(),
+            availability: Availability::Idle,
+            card: None,
+            free_slots: 1,
+            goodbye: false,
+            issued: self.unix(),
+            seq,
+            ttl: Millis::secs(45),
+        }
     }
 
     /// A link that `from` dialled.
